@@ -1,0 +1,126 @@
+package batch
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// TopicID is Kafka's 16-byte topic ID. A topic that was deleted and created
+// again has another one, so rows of the two never mix.
+type TopicID [16]byte
+
+// String is the canonical UUID form, which is also how ClickHouse prints it.
+func (t TopicID) String() string {
+	h := hex.EncodeToString(t[:])
+	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
+}
+
+// Short is the first 12 hex digits, the part that workflow IDs carry.
+func (t TopicID) Short() string { return hex.EncodeToString(t[:6]) }
+
+// MarshalText implements encoding.TextMarshaler with String.
+func (t TopicID) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
+
+// UnmarshalText accepts the UUID form.
+func (t *TopicID) UnmarshalText(b []byte) error {
+	raw, err := hex.DecodeString(strings.ReplaceAll(string(b), "-", ""))
+	if err != nil || len(raw) != len(t) {
+		return fmt.Errorf("topic ID %q is not a UUID", b)
+	}
+	copy(t[:], raw)
+	return nil
+}
+
+// Limits says how a batch is cut into blocks. It is part of the batch, so that
+// every attempt of every version of the worker cuts alike.
+type Limits struct {
+	BlockRecords int64 `json:"r"` // offsets per block
+	BlockBytes   int64 `json:"b"` // bytes of keys and values after which a block is cut further: bounds memory
+}
+
+// Position is where a partition goes on: the next offset to plan, and the
+// leader epoch of the record before it (-1: unknown), by which a truncation is told.
+type Position struct {
+	Partition int32 `json:"p"`
+	Offset    int64 `json:"o"`
+	Epoch     int32 `json:"e,omitempty"`
+}
+
+// Batch is an entry of the plan log and the input of its workflow: a reference
+// to records that stay in Kafka, never the records. Fields are only ever added.
+type Batch struct {
+	Group   string  `json:"group"`
+	Topic   string  `json:"topic"`
+	TopicID TopicID `json:"topic_id"`
+	Number  int64   `json:"n"`
+	// Nonce is random: a number can be used again after its workflow was
+	// deleted, and its tokens must differ then.
+	Nonce  string     `json:"nonce"`
+	Ranges Ranges     `json:"ranges,omitempty"`
+	Lost   Ranges     `json:"lost,omitempty"`   // deleted by Kafka before they were planned
+	Opened Ranges     `json:"opened,omitempty"` // before the starting position of an opening: never ours
+	Next   []Position `json:"next"`             // every partition of the topic after this entry, sorted
+	Limits Limits     `json:"limits"`
+	Replay bool       `json:"replay,omitempty"` // below the low watermark, asked for
+	// Turn is where a continued run goes on counting its insert turns.
+	Turn int `json:"turn,omitempty"`
+}
+
+// ID is the workflow's ID: <group>/<topic>/<12 hex digits of the topic ID>/<n>.
+// Temporal lets it exist once, which is the plan log's compare-and-swap.
+func (b Batch) ID() string { return ID(b.Group, b.Topic, b.TopicID, b.Number) }
+
+// ID is the workflow ID of a topic's batch n.
+func ID(group, topic string, id TopicID, n int64) string {
+	return Prefix(group, topic, id) + strconv.FormatInt(n, 10)
+}
+
+// Prefix is what the IDs of all batches of a topic begin with.
+func Prefix(group, topic string, id TopicID) string {
+	return group + "/" + topic + "/" + id.Short() + "/"
+}
+
+// Summary is the one line that Temporal's UI lists: topic, number, records.
+func (b Batch) Summary() string {
+	if len(b.Ranges) == 0 {
+		return fmt.Sprintf("%s %d: no records", b.Topic, b.Number)
+	}
+	parts := map[int32]bool{}
+	for _, r := range b.Ranges {
+		parts[r.Partition] = true
+	}
+	return fmt.Sprintf("%s %d: %d records of %d partitions", b.Topic, b.Number, b.Ranges.Len(), len(parts))
+}
+
+// Checksum names the entry's content in a bookmark: another checksum under the
+// same number is another entry. Turn does not count, a continued run has the
+// same content.
+func (b Batch) Checksum() string {
+	b.Turn = 0
+	j, err := json.Marshal(b)
+	if err != nil { // every field marshals
+		return ""
+	}
+	h := sha256.Sum256(j)
+	return hex.EncodeToString(h[:4])
+}
+
+// Token is the deduplication token, and the query ID, of one INSERT: the
+// workflow, its nonce, the turn, and a hash of exactly the offsets that are
+// sent. A different set of rows never shares a token, since the server drops
+// the second one silently.
+func Token(workflowID, nonce string, turn int, sent Ranges) string {
+	h := sha256.New()
+	for _, r := range sent {
+		_, _ = fmt.Fprintf(h, "%d:%d-%d,", r.Partition, r.First, r.Last)
+	}
+	return TokenPrefix(workflowID, nonce) + strconv.Itoa(turn) + "/" + base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:12])
+}
+
+// TokenPrefix is what every token of a batch begins with.
+func TokenPrefix(workflowID, nonce string) string { return workflowID + "/" + nonce + "/" }
