@@ -1,0 +1,206 @@
+package planlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/ai-backlog/ingest/batch"
+)
+
+const (
+	bookmarkEvery = time.Minute     // a stale bookmark may have been accepted after ours
+	replaysEvery  = 5 * time.Second // a query to visibility, so not every round
+	stoppedFor    = 5 * time.Second // a truncated topic is looked at again
+)
+
+var errRecreated = errors.New("topic was deleted and created again")
+
+// Planner extends one topic's plan log. It is for one goroutine, but for State.
+type Planner struct {
+	cfg   Config
+	kafka Kafka
+	tempo Temporal
+	lease func() bool
+	now   func() time.Time
+	nonce func() string
+	log   *slog.Logger
+	obs   Observer
+	off   rules // for tests
+
+	st      *state // nil: take over
+	sizes   []batch.Outcome
+	stopped error
+	until   time.Time           // looked at again
+	warned  time.Time           // of a bookmark that was not written
+	short   map[int32]time.Time // since when a partition ends below its position
+
+	mu   sync.Mutex
+	snap Snapshot
+}
+
+// state is what a planner knows (rule 2). A takeover builds it anew.
+type state struct {
+	topicID batch.TopicID
+	n       int64                    // of the next entry
+	next    map[int32]batch.Position // as the newest entry says
+	last    int64                    // the entry that says so, if n-1 was read
+	gap     bool                     // a takeover read an entry that begins above the end of the one before
+	back    map[int32]int64          // positions to plan from instead; no bookmark until an entry says so
+	opening bool                     // nothing was known: back is where the topic begins for us
+	open    map[int64]*open
+	quiet   time.Time // nothing is started before
+	seen    time.Time // when n was free
+	marked  time.Time // when the bookmark was accepted
+	dirty   bool      // the bookmark is to be written
+
+	mine  map[string]bool // nonces proposed for n
+	looks []look
+	replays
+}
+
+// open is an entry that is not completed.
+type open struct {
+	batch.Batch
+	failed time.Time // when it was first seen so
+}
+
+// New needs no network. lease tells whether this process may start workflows
+// right now; it must not depend on bookmarks, because none is written while
+// positions must be planned again. nonce is a fresh random string at each call.
+func New(cfg Config, k Kafka, t Temporal, lease func() bool, now func() time.Time, nonce func() string, log *slog.Logger, obs Observer) *Planner {
+	return &Planner{cfg: cfg, kafka: k, tempo: t, lease: lease, now: now, nonce: nonce, log: log, obs: obs, short: map[int32]time.Time{}}
+}
+
+// Tick does one round. After an error tick again: all of them are transient
+// but ErrTruncated, which waits for an operator.
+func (p *Planner) Tick(ctx context.Context) error {
+	l, err := p.round(ctx)
+	p.snapshot(l)
+	return err
+}
+
+func (p *Planner) round(ctx context.Context) (l Logs, err error) {
+	if p.now().Before(p.until) {
+		return l, p.stopped
+	}
+	if p.st != nil && p.now().Sub(p.st.seen) > p.cfg.Retention/4 && !p.off.noAge {
+		p.drop("the log's end was not seen for long")
+	}
+	if p.st == nil {
+		if p.st, err = p.takeover(ctx); err != nil {
+			p.st = nil
+			return l, err
+		}
+	}
+	if l, err = p.kafka.Logs(ctx); err != nil {
+		return l, fmt.Errorf("look at topic %s: %w", p.cfg.Topic, err)
+	}
+	if l.TopicID != p.st.topicID && !p.off.noTopicID {
+		p.drop("topic was deleted and created again")
+		return l, errRecreated
+	}
+	if err = p.truncated(ctx, l); err != nil {
+		return l, err
+	}
+	err = p.poll(ctx)
+	if err := p.commit(ctx); err != nil && p.now().Sub(p.warned) >= bookmarkEvery { // lazily: the next round tries again
+		p.warned = p.now()
+		p.log.Warn("bookmark not written", "topic", p.cfg.Topic, "error", err)
+	}
+	if err == nil {
+		err = p.extend(ctx, l)
+	}
+	if err == nil && p.st != nil {
+		err = p.replay(ctx)
+	}
+	return l, err
+}
+
+// drop forgets everything; the next round takes over.
+func (p *Planner) drop(why string) {
+	p.log.Info("plan log state dropped", "topic", p.cfg.Topic, "number", p.st.n, "reason", why)
+	p.st = nil
+}
+
+// wait keeps quiet: what Temporal lost may still insert (rule 3).
+func (p *Planner) wait(st *state) {
+	if !p.off.noQuiet {
+		st.quiet = p.now().Add(p.cfg.Quiet)
+	}
+}
+
+// mayStart says whether an entry may be appended now.
+func (p *Planner) mayStart() bool {
+	return p.st != nil && len(p.st.open) < p.cfg.Window && !p.now().Before(p.st.quiet) && p.lease()
+}
+
+// at is where a partition goes on. One that was never seen starts at 0.
+func (st *state) at(part int32) batch.Position {
+	if b, ok := st.back[part]; ok {
+		return batch.Position{Partition: part, Offset: b, Epoch: -1}
+	}
+	if pos, ok := st.next[part]; ok {
+		return pos
+	}
+	return batch.Position{Partition: part, Epoch: -1}
+}
+
+// owned is the ranges of the open entries: nobody else may plan them now.
+func (st *state) owned() (rs batch.Ranges) {
+	for _, o := range st.open {
+		rs = append(rs, o.Ranges...)
+	}
+	return rs.Sort()
+}
+
+// low is a partition's low watermark: everything below it is done.
+func (st *state) low(part int32) int64 {
+	low := st.at(part).Offset
+	for _, o := range st.open {
+		if first, ok := begin(o.Batch, part); ok && !o.Replay {
+			low = min(low, first)
+		}
+	}
+	return low
+}
+
+// begin is where what the entry settles starts in a partition, lost offsets included.
+func begin(b batch.Batch, part int32) (first int64, ok bool) {
+	for _, rs := range []batch.Ranges{b.Ranges, b.Lost} {
+		for _, r := range rs {
+			if r.Partition == part && (!ok || r.First < first) {
+				first, ok = r.First, true
+			}
+		}
+	}
+	return first, ok
+}
+
+// State is the snapshot after the last round; it may be called from anywhere.
+func (p *Planner) State() Snapshot {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.snap
+}
+
+func (p *Planner) snapshot(l Logs) {
+	s := Snapshot{Unplanned: map[int32]int64{}, Low: map[int32]int64{}, End: map[int32]int64{}}
+	if st := p.st; st != nil {
+		s.Ready, s.TopicID, s.Number, s.Open, s.Quiet = true, st.topicID, st.n, len(st.open), p.now().Before(st.quiet)
+		for part := range maps.Keys(l.Partitions) {
+			s.Low[part], s.End[part] = st.low(part), l.Partitions[part].End
+			s.Unplanned[part] = max(0, s.End[part]-st.at(part).Offset)
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s.Ready && len(l.Partitions) == 0 { // Kafka did not answer: the last numbers stand
+		s.Unplanned, s.Low, s.End = p.snap.Unplanned, p.snap.Low, p.snap.End
+	}
+	p.snap = s
+}

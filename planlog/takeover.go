@@ -1,0 +1,168 @@
+package planlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/ai-backlog/ingest/batch"
+)
+
+// found is what the committed offsets say.
+type found struct {
+	commits int
+	from    int64            // number after the last that the bookmarks know; -1 without one
+	low     map[int32]int64  // low watermarks of bookmarks of this topic ID
+	look    map[int64]string // numbers to look at, with the checksum if it is known
+}
+
+// takeover builds the state anew (rule 7): from the bookmarks, from what
+// visibility lists, and from the entries themselves, which alone are believed.
+func (p *Planner) takeover(ctx context.Context) (*state, error) {
+	l, err := p.kafka.Logs(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("look at topic %s: %w", p.cfg.Topic, err)
+	}
+	commits, err := p.kafka.Fetch(ctx) // between two looks at the topic's ID: offsets of which topic?
+	if err != nil {
+		return nil, fmt.Errorf("fetch offsets of %s: %w", p.cfg.Topic, err)
+	}
+	again, err := p.kafka.Logs(ctx)
+	if err != nil || again.TopicID != l.TopicID {
+		return nil, errors.Join(errRecreated, err)
+	}
+	st := &state{
+		topicID: l.TopicID, next: map[int32]batch.Position{}, back: map[int32]int64{}, open: map[int64]*open{}, last: -2,
+		mine: map[string]bool{}, dirty: true,
+	}
+	f := p.bookmarks(st, commits)
+	if err := p.list(ctx, st, f); err != nil {
+		return nil, err
+	}
+	gone, err := p.readListed(ctx, st, f.look)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.walk(ctx, st); err != nil {
+		return nil, err
+	}
+	gone = gone || st.gap && !p.off.noChain
+	p.position(st, l, f, gone)
+	p.log.Info("plan log taken over", "topic", p.cfg.Topic, "number", st.n, "open", len(st.open), "back", st.back, "vanished", gone)
+	return st, nil
+}
+
+// bookmarks reads the committed offsets. One that is not the low watermark
+// written with it was moved by an operator: plan from there.
+func (p *Planner) bookmarks(st *state, commits map[int32]Commit) found {
+	f := found{len(commits), -1, map[int32]int64{}, map[int64]string{}}
+	for part, c := range commits {
+		m, ok := readBookmark(c)
+		if !ok || m.Low != c.Offset && !p.off.noLow {
+			if !p.off.noMoved {
+				st.back[part] = c.Offset
+			}
+			continue
+		}
+		if m.TopicID != st.topicID.String() && !p.off.noTopicID {
+			continue
+		}
+		f.low[part] = c.Offset
+		f.from = max(f.from, m.Number)
+		for _, s := range m.Open {
+			if n, sum, ok := opened(s); ok {
+				if old, known := f.look[n]; known && old != sum {
+					sum = "bookmarks differ"
+				}
+				f.look[n] = sum
+			}
+		}
+	}
+	st.n = max(f.from, 0)
+	return f
+}
+
+// list adds what runs or is newer than the bookmarks, every number up to the
+// newest that is known, and that one always.
+func (p *Planner) list(ctx context.Context, st *state, f found) error {
+	listed, err := p.tempo.List(ctx, batch.Prefix(p.cfg.Group, p.cfg.Topic, st.topicID))
+	if err != nil {
+		return fmt.Errorf("list batches of %s: %w", p.cfg.Topic, err)
+	}
+	if p.off.noVisibility {
+		listed = nil
+	}
+	look := func(n int64) {
+		if _, ok := f.look[n]; !ok {
+			f.look[n] = ""
+		}
+	}
+	from := f.from
+	for _, n := range slices.Sorted(maps.Keys(listed)) {
+		if from < 0 && p.off.noZero {
+			from = n
+		}
+		if listed[n] != Completed {
+			look(n)
+		}
+		st.n = max(st.n, n+1)
+	}
+	for n := max(from, 0); n < st.n && !p.off.noGap; n++ {
+		look(n)
+	}
+	if st.n > 0 && !p.off.noAnchor {
+		look(st.n - 1)
+	}
+	if f.from > 0 && !p.off.noChain { // does the log go on where the bookmark's entries end?
+		look(f.from - 1)
+	}
+	return nil
+}
+
+// readListed reads the entries, and tells whether one is missing, or not the
+// one that the bookmark knew. A planner may have gone on from an entry that
+// vanished, and its number won again by another: that shows as a gap.
+func (p *Planner) readListed(ctx context.Context, st *state, look map[int64]string) (gone bool, err error) {
+	for _, n := range slices.Sorted(maps.Keys(look)) {
+		id := batch.ID(p.cfg.Group, p.cfg.Topic, st.topicID, n)
+		b, s, err := p.tempo.Get(ctx, id)
+		if errors.Is(err, ErrNotFound) {
+			gone = !p.off.noVanished
+			continue
+		}
+		if err != nil {
+			return false, fmt.Errorf("read batch %s: %w", id, err)
+		}
+		if sum := look[n]; sum != "" && sum != b.Checksum() && !p.off.noChecksum {
+			gone = true
+		}
+		if s == Failed || s == Running && !p.off.noWalked {
+			st.open[n] = &open{Batch: b}
+		}
+		st.follow(b)
+	}
+	return gone, nil
+}
+
+// position decides where each partition goes on, if not where the newest entry
+// says.
+func (p *Planner) position(st *state, l Logs, f found, gone bool) {
+	if gone {
+		p.wait(st)
+	}
+	st.opening = st.n == 0
+	for part, log := range l.Partitions {
+		_, moved := st.back[part]
+		switch {
+		case moved:
+		case gone && (len(f.low) > 0 || !p.cfg.Latest): // 0 if it has no bookmark: it was new
+			st.back[part] = f.low[part]
+		case st.opening && p.cfg.Latest && f.commits == 0:
+			st.back[part] = log.End
+		case st.opening:
+			st.back[part] = log.First
+		}
+	}
+}

@@ -1,0 +1,664 @@
+package planlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ai-backlog/ingest/batch"
+)
+
+// The world of the model test: a broker, a Temporal, workers and a ClickHouse
+// that fail in every way that the design allows for. Its clock counts seconds.
+const (
+	session   = 20  // group session timeout
+	retention = 400 // Temporal's
+	maxFlight = 60  // no request lives longer in the network
+	visLag    = 5   // of visibility
+	visPage   = 3   // closed workflows that visibility lists
+	heartbeat = 10  // an activity goes on so long after its workflow is gone
+	insertFor = 20  // and an insert so long after its activity
+	quietTime = heartbeat + insertFor + 1
+	lookFor   = 40 // a look is valid so long
+	tokenFor  = 90 // the server remembers a token at least so long
+	blockRecs = 4
+	window    = 4
+)
+
+var (
+	errNet     = errors.New("no answer")
+	errRefused = errors.New("refused")
+)
+
+// key is a record's coordinates.
+type key struct {
+	topic batch.TopicID
+	part  int32
+	off   int64
+}
+
+// opts are faults and semantics of the world.
+type opts struct {
+	off     rules
+	noLease bool
+	// What the workers or their server do not do.
+	noLook, noToken, noOffsetsInToken, noNonce, noLookExpiry, noTopicInRows, noQuietTurns bool
+	// What cannot happen.
+	noReset, noTopic, noWipe, noDelete, noPurge, noOrphan, noTrim, noFailover bool
+	// Faults beyond the design, and an operator's tool that keeps the metadata.
+	visEmpty, unmarkedLoss, keepMetadata bool
+	latest                               bool
+	// Answers to everything at once: named cases.
+	still bool
+}
+
+type run struct {
+	e        batch.Batch
+	status   Status
+	at, done int64
+	outcome  batch.Outcome
+
+	completed bool  // once, whatever an operator did then
+	born      int64 // when the first run began: visibility keeps the records of earlier runs
+
+	turn    int
+	wake    int64 // nothing before: the quiet time of a turn or of a later run
+	looked  bool
+	lookAt  int64
+	unclean bool
+	att     *attempt
+}
+
+// attempt is one execution of the insert activity.
+type attempt struct {
+	id       string
+	e        batch.Batch
+	turn     int
+	lookAt   int64
+	blocks   [][]key
+	i        int
+	deadline int64 // 0: its workflow runs
+}
+
+// flight is an insert that nobody waits for any more.
+type flight struct {
+	a        *attempt
+	block    []key
+	deadline int64
+}
+
+// request is a replay that was asked for.
+type request struct {
+	Replay
+	topic  batch.TopicID
+	told   map[int64]batch.Ranges
+	nonces map[int64]string
+}
+
+type call struct {
+	name  string
+	at    int64
+	apply func() (any, error)
+	reply chan func() (any, error)
+}
+
+type proc struct {
+	w       *world
+	id      int
+	gen     int // generation of the assignment as the process knows it; -1: none
+	stamp   int // generation under which the planner began
+	lastHB  int64
+	req     chan *call
+	pending *call
+	dead    bool
+	stop    bool // revoked: the state is dropped at the next sleep
+	cache   map[string]Status
+	pl      *Planner
+	ticks   int
+	err     error // of the last tick
+}
+
+type world struct {
+	opt      opts
+	now      int64
+	topics   int
+	topic    batch.TopicID
+	logs     map[int32]Log
+	epochEnd map[int32]map[int32]int64
+	commits  map[int32]Commit
+	gen      int
+	fence    int  // commits of older generations are refused: the group was empty since
+	memory   bool // the server never forgets a token
+	owner    int  // -1: the group is empty
+	procs    []*proc
+	runs     map[string]*run
+	orphans  []*attempt
+	flights  []flight
+	requests []*request
+	rerun    map[string]bool // completed and then reset by an operator
+	tokens   map[string]int64
+	stored   map[key]int
+	lost     map[key]bool // recorded
+	excused  map[key]bool // below a starting position, or an operator's
+	erased   map[key]bool // by hand, and not stored since
+	late     []func()
+	trace    []string
+	count    map[string]int
+	wiped    int64
+	visEmpty bool
+	away     bool // Temporal does not answer
+	rng      *rand.Rand
+	nonces   int
+}
+
+type failure string
+
+func topicID(i int) batch.TopicID { return batch.TopicID{byte(i + 1)} }
+
+func newWorld(seed uint64, opt opts) *world {
+	return &world{
+		opt: opt, now: 1000, topic: topicID(0), topics: 1, owner: -1, wiped: -1, rng: rand.New(rand.NewPCG(seed, 1)),
+		logs: map[int32]Log{0: {}, 1: {}}, epochEnd: map[int32]map[int32]int64{}, commits: map[int32]Commit{}, runs: map[string]*run{},
+		memory: seed%2 == 0,
+		tokens: map[string]int64{}, stored: map[key]int{}, lost: map[key]bool{}, excused: map[key]bool{}, erased: map[key]bool{}, count: map[string]int{}, rerun: map[string]bool{},
+	}
+}
+
+func (w *world) logf(f string, a ...any) {
+	w.trace = append(w.trace, fmt.Sprintf("%d ", w.now)+fmt.Sprintf(f, a...))
+}
+
+func (w *world) fail(f string, a ...any) {
+	for i, l := range w.trace { // a livelock repeats itself
+		if strings.HasSuffix(l, " calm") {
+			w.trace = w.trace[:min(len(w.trace), i+60)]
+			break
+		}
+	}
+	n := max(0, len(w.trace)-150)
+	panic(failure(fmt.Sprintf(f, a...) + "\n" + strings.Join(w.trace[n:], "\n")))
+}
+
+// Kafka and Temporal as a process sees them: each call waits until the world
+// answers it, or does not.
+
+func ask[T any](p *proc, name string, apply func() (T, error)) (T, error) {
+	c := &call{name: name, at: p.w.now, apply: func() (any, error) { return apply() }, reply: make(chan func() (any, error))}
+	p.req <- c
+	r, ok := <-c.reply
+	if !ok {
+		runtime.Goexit()
+	}
+	v, err := r()
+	t, _ := v.(T)
+	return t, err
+}
+
+func (p *proc) Logs(context.Context) (Logs, error) {
+	return ask(p, "logs", func() (Logs, error) { return Logs{p.w.topic, maps.Clone(p.w.logs)}, nil })
+}
+
+func (p *proc) EpochEnds(_ context.Context, at []batch.Position) (map[int32]int64, error) {
+	return ask(p, "epochs", func() (map[int32]int64, error) {
+		m := map[int32]int64{}
+		for _, pos := range at {
+			if end, ok := p.w.epochEnd[pos.Partition][pos.Epoch]; ok {
+				m[pos.Partition] = end
+			}
+		}
+		return m, nil
+	})
+}
+
+func (p *proc) Fetch(context.Context) (map[int32]Commit, error) {
+	return ask(p, "fetch", func() (map[int32]Commit, error) { return maps.Clone(p.w.commits), nil })
+}
+
+func (p *proc) Commit(_ context.Context, id batch.TopicID, c map[int32]Commit) error {
+	w, gen := p.w, p.stamp
+	_, err := ask(p, "commit", func() (any, error) {
+		if gen < w.fence {
+			return nil, errRefused
+		}
+		if id != w.topic && w.rng.IntN(2) == 0 {
+			return nil, errRefused
+		}
+		bad := int32(-1)
+		if !w.opt.still && w.rng.IntN(10) == 0 { // one partition of the request fails
+			bad = int32(w.rng.IntN(len(w.logs)))
+		}
+		var err error
+		for _, part := range slices.Sorted(maps.Keys(c)) {
+			if part == bad {
+				err = errNet
+				continue
+			}
+			if len(c[part].Metadata) > 1000 {
+				w.fail("META of %d characters", len(c[part].Metadata))
+			}
+			w.commits[part] = c[part]
+			w.logf("p%d commit %d = %d %s", p.id, part, c[part].Offset, c[part].Metadata)
+			w.checkLow(part, c[part])
+		}
+		return nil, err
+	})
+	return err
+}
+
+func (p *proc) alive() bool {
+	return p.w.opt.noLease || p.gen >= 0 && p.gen == p.stamp && p.w.now-p.lastHB < session
+}
+
+func (p *proc) Start(_ context.Context, b batch.Batch, again bool) error {
+	w := p.w
+	_, err := ask(p, "start "+b.ID(), func() (any, error) {
+		r := w.runs[b.ID()]
+		if r != nil && (!again || r.status != Failed) {
+			return nil, ErrExists
+		}
+		w.logf("p%d starts %d %v lost %v opened %v next %v replay %v again %v", p.id, b.Number, b.Ranges, b.Lost, b.Opened, b.Next, b.Replay, again)
+		w.start(b)
+		if r != nil {
+			w.runs[b.ID()].born, w.runs[b.ID()].completed = r.born, r.completed
+		}
+		return nil, nil
+	})
+	return err
+}
+
+func (p *proc) Get(_ context.Context, id string) (batch.Batch, Status, error) {
+	var s Status
+	b, err := ask(p, "get "+id, func() (batch.Batch, error) {
+		r := p.w.runs[id]
+		if r == nil {
+			return batch.Batch{}, ErrNotFound
+		}
+		s = r.status
+		return r.e, nil
+	})
+	return b, s, err
+}
+
+func (p *proc) Poll(_ context.Context, id string) (Status, batch.Outcome, error) {
+	w := p.w
+	var o batch.Outcome
+	s, err := ask(p, "poll "+id, func() (Status, error) {
+		if s, ok := p.cache[id]; ok && !w.opt.still && w.rng.IntN(4) == 0 {
+			return s, nil // a watcher is behind
+		}
+		r := w.runs[id]
+		if r == nil {
+			delete(p.cache, id)
+			return 0, ErrNotFound
+		}
+		p.cache[id] = r.status
+		o = r.outcome
+		return r.status, nil
+	})
+	return s, o, err
+}
+
+func (p *proc) List(_ context.Context, prefix string) (map[int64]Status, error) {
+	w := p.w
+	return ask(p, "list", func() (map[int64]Status, error) {
+		m := map[int64]Status{}
+		var closed []int64
+		for id, r := range w.runs {
+			num, ok := strings.CutPrefix(id, prefix)
+			if !ok || w.now-r.born < visLag || w.visEmpty {
+				continue
+			}
+			n, _ := strconv.ParseInt(num, 10, 64)
+			if w.now-r.at >= visLag && (r.status == Running || w.now-r.done < visLag) {
+				m[n] = Running
+			} else {
+				closed = append(closed, n)
+			}
+		}
+		slices.Sort(closed)
+		for _, n := range closed[max(0, len(closed)-visPage):] {
+			if r := w.runs[prefix+strconv.FormatInt(n, 10)]; w.now-r.at < visLag && !r.completed {
+				m[n] = Failed // of the run before
+			} else {
+				m[n] = Completed
+				if r.status == Failed {
+					m[n] = Failed
+				}
+			}
+		}
+		return m, nil
+	})
+}
+
+func (p *proc) Replays(_ context.Context, prefix string) ([]Replay, error) {
+	w := p.w
+	return ask(p, "replays", func() (rs []Replay, err error) {
+		for _, r := range w.requests {
+			if rest := w.rest(r); batch.Prefix("g", "t", r.topic) == prefix && len(rest) > 0 {
+				rs = append(rs, Replay{r.ID, rest, r.NotBefore})
+			}
+		}
+		return rs, nil
+	})
+}
+
+func (p *proc) Answer(_ context.Context, id string, n int64, planned batch.Ranges) error {
+	w := p.w
+	_, err := ask(p, "answer", func() (any, error) {
+		for _, r := range w.requests {
+			if run := w.runs[batch.ID("g", "t", r.topic, n)]; r.ID == id && run != nil {
+				w.logf("request %s: entry %d for %v", id, n, planned)
+				r.told[n], r.nonces[n] = planned, run.e.Nonce
+			}
+		}
+		return nil, nil
+	})
+	return err
+}
+
+// rest is what a request still asks for: an entry that vanished does not count.
+func (w *world) rest(r *request) batch.Ranges {
+	rest := r.Ranges
+	for n, rs := range r.told {
+		if run := w.runs[batch.ID("g", "t", r.topic, n)]; r.nonces[n] == "done" || run != nil && run.e.Nonce == r.nonces[n] {
+			if run != nil && run.completed {
+				r.nonces[n] = "done"
+			}
+			rest = rest.Sub(rs)
+		}
+	}
+	return rest
+}
+
+func (w *world) nonce() string {
+	if w.opt.noNonce {
+		return "x"
+	}
+	w.nonces++
+	return strconv.Itoa(w.nonces)
+}
+
+func (w *world) config() Config {
+	return Config{
+		Group: "g", Topic: "t", Window: window, Records: 10, Bytes: 1 << 20, Linger: 2 * time.Second, Quiet: quietTime * time.Second,
+		Retention: retention * time.Second, Latest: w.opt.latest, Limits: batch.Limits{BlockRecords: blockRecs, BlockBytes: 1 << 20},
+	}
+}
+
+func (w *world) spawn() *proc {
+	p := &proc{w: w, id: len(w.procs), gen: -1, req: make(chan *call), cache: map[string]Status{}}
+	w.procs = append(w.procs, p)
+	sleep := func() { _, _ = ask(p, "sleep", func() (any, error) { return nil, nil }) }
+	go func() {
+		defer close(p.req)
+		for {
+			for p.gen < 0 {
+				sleep()
+			}
+			p.stamp = p.gen
+			clock := func() time.Time { return time.Unix(w.now, 0) }
+			p.pl = New(w.config(), p, p, p.alive, clock, w.nonce, slog.New(traceHandler{p}), Observer{})
+			p.pl.off = w.opt.off
+			for p.gen >= 0 {
+				p.err = p.pl.Tick(context.Background())
+				p.ticks++
+				if p.err != nil && !errors.Is(p.err, errNet) {
+					w.logf("p%d: %v", p.id, p.err)
+				}
+				sleep()
+				if p.stop {
+					p.stop = false
+					break
+				}
+				p.stamp = max(p.gen, 0) // a kept topic goes on under the new generation
+			}
+		}
+	}()
+	p.next()
+	return p
+}
+
+// traceHandler puts the planner's log lines into the trace.
+type traceHandler struct{ p *proc }
+
+func (h traceHandler) Enabled(_ context.Context, l slog.Level) bool { return l >= slog.LevelInfo }
+func (h traceHandler) WithAttrs([]slog.Attr) slog.Handler           { return h }
+func (h traceHandler) WithGroup(string) slog.Handler                { return h }
+func (h traceHandler) Handle(_ context.Context, r slog.Record) error {
+	var b strings.Builder
+	r.Attrs(func(a slog.Attr) bool { fmt.Fprintf(&b, " %s=%v", a.Key, a.Value.Any()); return true })
+	h.p.w.logf("p%d %s%s", h.p.id, r.Message, b.String())
+	return nil
+}
+
+func (p *proc) next() {
+	c, ok := <-p.req
+	if !ok {
+		p.dead, p.pending = true, nil
+		return
+	}
+	p.pending = c
+}
+
+// How a call goes: it is answered, applied without an answer, never applied, or
+// applied later without an answer.
+const (
+	answered = iota
+	unanswered
+	dropped
+	delayed
+)
+
+func (p *proc) step(how int) {
+	w, c := p.w, p.pending
+	if p.dead {
+		return
+	}
+	if w.owner == p.id && p.gen == w.gen {
+		p.lastHB = w.now
+	}
+	toTemporal := !slices.Contains([]string{"logs", "epochs", "fetch", "commit", "sleep"}, c.name)
+	switch {
+	case c.name == "sleep":
+		how = answered
+	case w.now-c.at > maxFlight || w.cut(c) || w.away && toTemporal:
+		how = dropped
+	}
+	var v any
+	err := errNet
+	switch how {
+	case answered:
+		v, err = c.apply()
+	case unanswered:
+		_, _ = c.apply()
+	case delayed:
+		w.queue(p, c)
+	}
+	c.reply <- func() (any, error) { return v, err }
+	p.next()
+}
+
+// queue keeps a call that arrives after nobody waits for it any more.
+func (w *world) queue(p *proc, c *call) {
+	w.late = append(w.late, func() {
+		if w.now-c.at <= maxFlight && !w.cut(c) {
+			w.logf("late %s of p%d", c.name, p.id)
+			_, _ = c.apply()
+		}
+	})
+}
+
+// cut: no request survives the restart of the server it was sent to.
+func (w *world) cut(c *call) bool { return strings.HasPrefix(c.name, "start ") && c.at <= w.wiped }
+
+func (w *world) crash(p *proc, how int) {
+	if p.dead {
+		return
+	}
+	w.logf("p%d crashes at %s how %d", p.id, p.pending.name, how)
+	c := p.pending
+	close(c.reply)
+	p.next()
+	p.dead = true
+	if w.cut(c) {
+		return
+	}
+	switch how {
+	case unanswered:
+		_, _ = c.apply()
+	case delayed:
+		w.queue(p, c)
+	}
+}
+
+// assign gives the topic to a process; the old owner is told or has expired.
+func (w *world) assign(to int, clean bool) {
+	if w.owner >= 0 && w.owner != to {
+		old := w.procs[w.owner]
+		if clean && !old.dead {
+			old.gen, old.stop = -1, true
+		} else {
+			w.now = max(w.now, old.lastHB+session+1)
+		}
+	}
+	w.gen++
+	again := to >= 0 && w.owner != to && w.procs[to].gen >= 0 // it hears of its loss only now
+	w.owner = to
+	w.logf("group: owner p%d gen %d clean %v", to, w.gen, clean)
+	if to >= 0 {
+		p := w.procs[to]
+		p.stop = p.stop || again
+		p.gen, p.lastHB = w.gen, w.now
+	}
+}
+
+func (w *world) close() {
+	for _, p := range w.procs {
+		if !p.dead && p.pending != nil {
+			close(p.pending.reply)
+			for range p.req {
+			}
+			p.dead = true
+		}
+	}
+}
+
+func (w *world) live() (l []*proc) {
+	for _, p := range w.procs {
+		if !p.dead {
+			l = append(l, p)
+		}
+	}
+	return l
+}
+
+// missing is whether an offset is nowhere, though it should be.
+func (w *world) missing(k key) bool {
+	return w.stored[k] == 0 && !w.lost[k] && !w.excused[k]
+}
+
+// checkLow: the low watermark is never above an unstored offset.
+func (w *world) checkLow(part int32, c Commit) {
+	m, ok := readBookmark(c)
+	if !ok || m.TopicID != w.topic.String() {
+		return
+	}
+	for o := range c.Offset {
+		if k := (key{w.topic, part, o}); w.missing(k) && !w.erased[k] {
+			w.fail("LOW committed %d of partition %d above unstored %d", c.Offset, part, o)
+		}
+	}
+}
+
+// marked says whether the bookmark knows an entry.
+func (w *world) marked(id string) bool {
+	if w.opt.unmarkedLoss {
+		return true
+	}
+	e := w.runs[id].e
+	for _, c := range w.commits {
+		if m, ok := readBookmark(c); ok && m.TopicID == e.TopicID.String() && m.Number > e.Number {
+			return true
+		}
+	}
+	return false
+}
+
+// ids is the workflows that a condition holds for, in order.
+func (w *world) ids(f func(*run) bool) (l []string) {
+	for _, id := range slices.Sorted(maps.Keys(w.runs)) {
+		if f(w.runs[id]) {
+			l = append(l, id)
+		}
+	}
+	return l
+}
+
+func running(r *run) bool { return r.status == Running }
+
+// caughtUp: everything is planned and done, and the commits say so.
+func (w *world) caughtUp() bool {
+	for part, l := range w.logs {
+		c, has := w.commits[part]
+		m, ok := readBookmark(c)
+		if l.End > 0 && (!has || !ok || c.Offset != l.End || m.TopicID != w.topic.String()) {
+			return false
+		}
+	}
+	for _, r := range w.requests {
+		for n := range r.told {
+			if r.topic != w.topic {
+				break
+			}
+			if run := w.runs[batch.ID("g", "t", r.topic, n)]; run != nil && run.e.Nonce == r.nonces[n] && !run.completed {
+				return false
+			}
+		}
+		if r.topic == w.topic && len(w.rest(r)) > 0 {
+			return false
+		}
+	}
+	return len(w.ids(func(r *run) bool { return r.status == Running && r.e.TopicID == w.topic })) == 0
+}
+
+// checkAll: nothing was skipped (that nothing is twice is checked at each insert).
+func (w *world) checkAll() {
+	for part, l := range w.logs {
+		for off := range l.End {
+			if k := (key{w.topic, part, off}); w.missing(k) {
+				w.fail("LOSS offset %v skipped", k)
+			}
+		}
+	}
+}
+
+// settle lets everything work without a fault until it has caught up.
+func (w *world) settle(o *proc) {
+	for range 6000 {
+		w.now++
+		o.step(answered)
+		if o.gen < 0 {
+			w.assign(o.id, true)
+		}
+		for _, id := range w.ids(running) {
+			w.work(w.runs[id], answered)
+		}
+		w.expire()
+		for _, a := range w.orphans {
+			w.insert(a, answered)
+		}
+		if w.caughtUp() {
+			w.checkAll()
+			return
+		}
+	}
+	w.fail("STUCK never caught up: logs %v commits %v", w.logs, w.commits)
+}
