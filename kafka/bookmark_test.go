@@ -1,0 +1,110 @@
+package kafka
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+func TestTheBookmarkIsWrittenForAllPartitions(t *testing.T) {
+	c := cluster(t, kfake.SeedTopics(5, "a"))
+	m := join(t, c, "a")
+	other := join(t, c, "a") // owns some of the partitions
+	require.Eventually(t, func() bool {
+		g := c.GroupInfo("g")
+		return g != nil && len(g.Members) == 2 && g.State == "Stable" && (m.Holds("a") != 0) != (other.Holds("a") != 0)
+	}, patient, often)
+	if m.Holds("a") == 0 {
+		m = other
+	}
+	id, _, err := Logs(t.Context(), m.Client, "a")
+	require.NoError(t, err)
+	want := map[int32]Committed{}
+	for p := range int32(4) { // and none for partition 4
+		want[p] = Committed{Offset: int64(10 * p), Metadata: "bookmark"}
+	}
+	require.Eventually(t, func() bool { return m.Commit(t.Context(), "a", id, want) == nil }, patient, often)
+	got, err := m.Fetch(t.Context(), "a")
+	require.NoError(t, err)
+	require.Equal(t, want, got)
+}
+
+func TestAStaleCommitChangesNothing(t *testing.T) {
+	c := cluster(t, kfake.SeedTopics(2, "a"))
+	m := join(t, c, "a")
+	holding(t, m, "a")
+	id, _, err := Logs(t.Context(), m.Client, "a")
+	require.NoError(t, err)
+	first := map[int32]Committed{0: {1, "x"}, 1: {2, "y"}}
+	require.NoError(t, m.Commit(t.Context(), "a", id, first))
+
+	c.ControlKey(int16(kmsg.OffsetCommit), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		c.DropControl()
+		r.(*kmsg.OffsetCommitRequest).Generation--
+		return nil, nil, false
+	})
+	err = m.Commit(t.Context(), "a", id, map[int32]Committed{0: {9, "z"}, 1: {9, "z"}})
+	require.ErrorIs(t, err, kerr.IllegalGeneration)
+
+	c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Topic: "a", Partitions: []int32{1}, Err: kerr.OffsetMetadataTooLarge})
+	err = m.Commit(t.Context(), "a", id, first)
+	require.ErrorIs(t, err, kerr.OffsetMetadataTooLarge)
+	require.ErrorContains(t, err, "a/1")
+
+	got, err := m.Fetch(t.Context(), "a")
+	require.NoError(t, err)
+	require.Equal(t, first, got)
+}
+
+func TestACommitForADeletedTopicIsRefused(t *testing.T) {
+	c := cluster(t, kfake.SeedTopics(1, "a"))
+	m := join(t, c, "a")
+	holding(t, m, "a")
+	id, _, err := Logs(t.Context(), m.Client, "a")
+	require.NoError(t, err)
+	require.NoError(t, c.DeleteTopic("a"))
+	require.NoError(t, c.CreateTopic("a", 1, nil))
+	require.Error(t, m.Commit(t.Context(), "a", id, map[int32]Committed{0: {7, "old"}}))
+	got, err := m.Fetch(t.Context(), "a")
+	require.NoError(t, err)
+	require.Empty(t, got)
+}
+
+func TestLogsEndAtTheLastStableOffset(t *testing.T) {
+	b := newBench(t, kgo.TransactionalID("x"))
+	require.NoError(t, b.cl.BeginTransaction())
+	b.produce(t, 10)
+	id, logs, err := Logs(b.ctx, b.cl, topic)
+	require.NoError(t, err)
+	require.Equal(t, b.id, id)
+	require.Zero(t, logs[0].End, "the transaction is open")
+	require.NoError(t, b.cl.EndTransaction(b.ctx, kgo.TryCommit))
+	require.NoError(t, b.c.DeleteRecords(topic, 0, 4))
+	_, logs, err = Logs(b.ctx, b.cl, topic)
+	require.NoError(t, err)
+	require.EqualValues(t, 4, logs[0].First)
+	require.EqualValues(t, 11, logs[0].End, "ten records and the marker")
+	require.GreaterOrEqual(t, logs[0].Epoch, int32(0))
+}
+
+func TestATopicCreatedAgainWhileItIsListedIsAnError(t *testing.T) {
+	b := newBench(t)
+	b.produce(t, 10)
+	b.c.ControlKey(int16(kmsg.ListOffsets), func(kmsg.Request) (kmsg.Response, error, bool) {
+		b.c.SleepControl(func() {
+			_ = b.c.DeleteTopic(topic)
+			_ = b.c.CreateTopic(topic, 1, nil)
+		})
+		b.c.DropControl()
+		return nil, nil, false
+	})
+	_, _, err := Logs(b.ctx, b.cl, topic)
+	require.Error(t, err)
+	id, _, err := Logs(b.ctx, b.cl, topic)
+	require.NoError(t, err)
+	require.NotEqual(t, b.id, id)
+}

@@ -1,0 +1,262 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/ai-backlog/ingest/batch"
+)
+
+var (
+	// ErrTopicGone says that no topic has this ID any more: it was deleted, and
+	// its records with it.
+	ErrTopicGone = errors.New("topic was deleted")
+	// ErrTruncated says that the partition ends below the offset: an unclean
+	// election lost what was there.
+	ErrTruncated = errors.New("partition ends below the offset")
+)
+
+// LostError says that Kafka has deleted records that were to be read: the
+// partition now begins at Start.
+type LostError struct {
+	Partition    int32
+	First, Start int64
+}
+
+func (e *LostError) Error() string {
+	return fmt.Sprintf("partition %d begins at %d: offsets from %d on were deleted before they were read", e.Partition, e.Start, e.First)
+}
+
+const (
+	fetchBytes      = 8 << 20 // of one response: what is held at a time, before decompression
+	fetchWaitMillis = 500
+	minFetch        = 64 << 10
+	maxFetch        = 1 << 30
+	blips           = 5 * time.Second // what is worth waiting out here; anything longer is the caller's to retry
+)
+
+// Reader reads exact ranges of offsets. It is for any number of goroutines,
+// over one shared client.
+type Reader struct {
+	cl       *kgo.Client
+	patience time.Duration
+
+	mu   sync.Mutex
+	size map[batch.TopicID]float64 // bytes per offset on the wire, as the last range had them
+}
+
+// NewReader opens nothing.
+func NewReader(cl *kgo.Client) *Reader {
+	return &Reader{cl: cl, patience: blips, size: map[batch.TopicID]float64{}}
+}
+
+// Read calls each with every committed record of the range, in order, and
+// returns when the position has passed the range's last offset: offsets without
+// a record (control records, aborted transactions, compaction) are passed over.
+// The records are valid during the call only. An error of each is returned as
+// it is and ends the read. Errors: *LostError, ErrTopicGone, ErrTruncated, or
+// what kept Kafka from answering for about five seconds. ErrTopicGone and
+// ErrTruncated are what was still said after those seconds, because a broker
+// that lags behind says the same, and the caller counts records as lost on it.
+func (r *Reader) Read(ctx context.Context, topic string, id batch.TopicID, rg batch.Range, each func([]*kgo.Record) error) error {
+	f := &fetcher{cl: r.cl, topic: topic, id: id, rg: rg, at: rg.First, leader: -1, size: fetchBytes, per: r.measured(id), each: each}
+	defer func() { r.measure(id, f) }()
+	for f.at <= rg.Last {
+		b := backoff.NewExponentialBackOff(backoff.WithInitialInterval(100*time.Millisecond), backoff.WithMaxInterval(2*time.Second), backoff.WithMaxElapsedTime(r.patience))
+		if err := backoff.Retry(func() error { return f.step(ctx) }, backoff.WithContext(b, ctx)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// measured is the bytes per offset that the topic's last range had; 0: unknown.
+func (r *Reader) measured(id batch.TopicID) float64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.size[id]
+}
+
+func (r *Reader) measure(id batch.TopicID, f *fetcher) {
+	if f.count == 0 {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.size[id] = float64(f.wire) / float64(f.count)
+}
+
+// fetcher reads one range.
+type fetcher struct {
+	cl     *kgo.Client
+	topic  string
+	id     batch.TopicID
+	rg     batch.Range
+	at     int64   // next offset
+	leader int32   // -1: not known
+	size   int32   // bytes to ask for
+	per    float64 // bytes per offset before this range; 0: unknown
+	wire   int64   // bytes so far, for the estimate
+	count  int64   // offsets so far
+	each   func([]*kgo.Record) error
+}
+
+// step makes one fetch. Its error is permanent if trying again cannot help.
+func (f *fetcher) step(ctx context.Context) error {
+	if f.leader < 0 {
+		if err := f.locate(ctx); err != nil {
+			return err
+		}
+	}
+	resp, err := f.fetch(ctx)
+	if err != nil {
+		f.leader = -1
+		return fmt.Errorf("fetch: %w", err)
+	}
+	if len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 1 {
+		if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
+			return f.explain(ctx, err)
+		}
+		return errors.New("fetch: the broker answered for other partitions than asked")
+	}
+	p := &resp.Topics[0].Partitions[0]
+	if err := errors.Join(kerr.ErrorForCode(resp.ErrorCode), kerr.ErrorForCode(p.ErrorCode)); err != nil {
+		if errors.Is(err, kerr.OffsetOutOfRange) {
+			return f.outOfRange(ctx)
+		}
+		return f.explain(ctx, err)
+	}
+	return f.deliver(p)
+}
+
+// deliver hands over what the response holds and moves on.
+func (f *fetcher) deliver(p *kmsg.FetchResponseTopicPartition) error {
+	before := f.at
+	fp, next := kgo.ProcessFetchPartition(kgo.ProcessFetchPartitionOpts{
+		Offset: f.at, Topic: f.topic, Partition: f.rg.Partition, IsolationLevel: kgo.ReadCommitted(),
+	}, p, kgo.DefaultDecompressor(), nil)
+	if fp.Err != nil {
+		return backoff.Permanent(fmt.Errorf("partition %d at offset %d: %w", f.rg.Partition, f.at, fp.Err))
+	}
+	f.at = max(f.at, next)
+	f.wire += int64(len(p.RecordBatches))
+	f.count += f.at - before
+	recs := fp.Records
+	for len(recs) > 0 && recs[len(recs)-1].Offset > f.rg.Last {
+		recs = recs[:len(recs)-1]
+	}
+	if len(recs) > 0 {
+		if err := f.each(recs); err != nil {
+			return backoff.Permanent(err)
+		}
+	}
+	if f.at > before {
+		f.size = fetchBytes // what was larger is behind us
+		return nil
+	}
+	return f.stuck(p)
+}
+
+// stuck says why a response led nowhere: only a record larger than was asked for
+// is asked for again at once.
+func (f *fetcher) stuck(p *kmsg.FetchResponseTopicPartition) error {
+	switch {
+	case len(p.RecordBatches) > 0 && f.size < maxFetch:
+		f.size *= 2
+		return nil
+	case p.LastStableOffset >= 0 && f.at >= p.LastStableOffset:
+		return fmt.Errorf("partition %d at offset %d: %w", f.rg.Partition, f.at, ErrTruncated)
+	}
+	return fmt.Errorf("partition %d at offset %d: the broker sent nothing, its log ends at %d", f.rg.Partition, f.at, p.LastStableOffset)
+}
+
+// want is about as many bytes as the rest of the range has, by what was measured
+// here or in the topic's last range: a range behind which the log goes on should
+// not cost a response of 8 MiB.
+func (f *fetcher) want() int32 {
+	per := f.per
+	if f.count > 0 {
+		per = float64(f.wire) / float64(f.count)
+	}
+	if per == 0 || f.size > fetchBytes {
+		return f.size
+	}
+	need := float64(f.rg.Last-f.at+1) * per * 1.05
+	return int32(min(max(need, minFetch), fetchBytes))
+}
+
+func (f *fetcher) fetch(ctx context.Context) (*kmsg.FetchResponse, error) {
+	size := f.want()
+	req := kmsg.NewPtrFetchRequest()
+	req.MaxWaitMillis, req.MinBytes, req.MaxBytes = fetchWaitMillis, 1, size
+	req.IsolationLevel = 1 // read committed
+	t := kmsg.NewFetchRequestTopic()
+	t.Topic, t.TopicID = f.topic, f.id
+	p := kmsg.NewFetchRequestTopicPartition()
+	p.Partition, p.FetchOffset, p.PartitionMaxBytes, p.CurrentLeaderEpoch = f.rg.Partition, f.at, size, -1
+	t.Partitions = append(t.Partitions, p)
+	req.Topics = append(req.Topics, t)
+	resp, err := f.cl.Broker(int(f.leader)).Request(ctx, req) // unretried: a broker that is gone has another leader, which locate finds
+	if err != nil {
+		return nil, err
+	}
+	return resp.(*kmsg.FetchResponse), nil
+}
+
+// explain says what a broker's error means: mostly that the leader, or the
+// topic, is to be looked up again.
+func (f *fetcher) explain(ctx context.Context, err error) error {
+	f.leader = -1
+	if gone := f.locate(ctx); errors.Is(gone, ErrTopicGone) {
+		return gone
+	}
+	err = fmt.Errorf("partition %d at offset %d: %w", f.rg.Partition, f.at, err)
+	if IsAuth(err) {
+		return backoff.Permanent(err)
+	}
+	return err
+}
+
+// locate finds the partition's leader. It asks by name, so that the answer tells
+// a topic that has another ID by now from one that the broker does not know.
+func (f *fetcher) locate(ctx context.Context) error {
+	t, err := describe(ctx, f.cl, f.topic)
+	switch {
+	case errors.Is(err, ErrNoTopic):
+		return fmt.Errorf("%s (%s): %w", f.topic, f.id, ErrTopicGone)
+	case err != nil && IsAuth(err):
+		return backoff.Permanent(err)
+	case err != nil:
+		return err
+	case batch.TopicID(t.TopicID) != f.id:
+		return fmt.Errorf("%s (%s) is %s by now: %w", f.topic, f.id, batch.TopicID(t.TopicID), ErrTopicGone)
+	}
+	for _, p := range t.Partitions {
+		if p.Partition == f.rg.Partition && p.Leader >= 0 {
+			f.leader = p.Leader
+			return nil
+		}
+	}
+	return fmt.Errorf("%s/%d has no leader", f.topic, f.rg.Partition)
+}
+
+// outOfRange tells deleted records from a truncated log.
+func (f *fetcher) outOfRange(ctx context.Context) error {
+	start, err := listOffset(ctx, f.cl, f.leader, f.topic, f.rg.Partition, startOffset)
+	if err != nil {
+		f.leader = -1
+		return err
+	}
+	if start > f.at {
+		return backoff.Permanent(&LostError{Partition: f.rg.Partition, First: f.at, Start: start})
+	}
+	return fmt.Errorf("partition %d at offset %d: %w", f.rg.Partition, f.at, ErrTruncated)
+}
