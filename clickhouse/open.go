@@ -1,0 +1,90 @@
+package clickhouse
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+)
+
+const (
+	maxQueries = 16               // at once: looks are short, and as many as workers' local activities
+	connLife   = 10 * time.Minute // so that a host that came back is used again
+)
+
+// Open is a pool of connections for everything but blocks of rows. It connects
+// when it is first used, to the first host that answers, as an Inserter does:
+// with replicas a look should ask the one that was written to.
+func Open(c Config) (driver.Conn, error) {
+	o, err := c.options()
+	if err != nil {
+		return nil, err
+	}
+	return clickhouse.Open(o)
+}
+
+func (c Config) options() (*clickhouse.Options, error) {
+	t, err := c.tls()
+	if err != nil {
+		return nil, err
+	}
+	o := &clickhouse.Options{
+		Addr:             c.Addresses(),
+		Auth:             clickhouse.Auth{Database: c.Database, Username: c.User, Password: c.Password},
+		TLS:              t,
+		DialTimeout:      dialTimeout,
+		ReadTimeout:      queryTimeout,
+		MaxOpenConns:     maxQueries,
+		ConnMaxLifetime:  connLife,
+		ConnOpenStrategy: clickhouse.ConnOpenInOrder,
+		ClientInfo:       clickhouse.ClientInfo{Products: []struct{ Name, Version string }{{Name: clientName}}},
+	}
+	if c.Compression == "lz4" {
+		o.Compression = &clickhouse.Compression{Method: clickhouse.CompressionLZ4}
+	}
+	return o, nil
+}
+
+// clientName is how queries of this program are marked in system.query_log.
+const clientName = "ai-backlog-ingest"
+
+// CreateDatabase creates the configured database if it is missing. A connection
+// of Open cannot: the server refuses it before its first query. Where the
+// database exists no grant is needed. Errors are *Failure.
+func CreateDatabase(ctx context.Context, c Config) error {
+	name := c.Database
+	c.Database = "" // the user's default
+	conn, err := Open(c)
+	if err != nil {
+		return Wrap(err, "create database %s", name)
+	}
+	defer func() { _ = conn.Close() }()
+	var n uint64
+	if err := conn.QueryRow(ctx, "SELECT count() FROM system.databases WHERE name = ?", name).Scan(&n); err != nil {
+		return Wrap(err, "look for database %s", name)
+	}
+	if n > 0 {
+		return nil
+	}
+	if err := conn.Exec(ctx, "CREATE DATABASE IF NOT EXISTS "+Quote(name)); err != nil {
+		return Wrap(err, "create database %s", name)
+	}
+	return nil
+}
+
+// Quote makes an identifier of any name.
+func Quote(name string) string {
+	return "`" + strings.NewReplacer(`\`, `\\`, "`", "\\`").Replace(name) + "`"
+}
+
+// Ping asks the host that the next question would go to. Errors are *Failure.
+func Ping(ctx context.Context, conn driver.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	if err := conn.Ping(ctx); err != nil {
+		return Wrap(err, "ping")
+	}
+	return nil
+}
