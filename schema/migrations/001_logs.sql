@@ -1,0 +1,31 @@
+-- Coordinates (_topic_id, _partition, _offset) are a record's identity. The two aggregate projections answer, inside each part and so
+-- atomic with its rows, which of them are here; queries must repeat their expressions to the letter.
+-- Sorted for the questions asked of logs: a service, or all of them, over a time.
+CREATE TABLE IF NOT EXISTS {{.Database}}.logs
+(
+    timestamp DateTime64(6, 'UTC') CODEC(Delta(8), ZSTD(1)),
+    level LowCardinality(String),
+    message String CODEC(ZSTD(1)),
+    event_id UUID CODEC(ZSTD(1)),
+    service LowCardinality(String),
+    agent_id LowCardinality(String),
+    trace_id String CODEC(ZSTD(1)),
+    span_id String CODEC(ZSTD(1)),
+    attributes Map(LowCardinality(String), String) CODEC(ZSTD(1)),
+    extra String CODEC(ZSTD(1)),
+    _topic LowCardinality(String),
+    _topic_id UUID CODEC(ZSTD(1)),
+    _partition Int32 CODEC(T64, ZSTD(1)),
+    _offset Int64 CODEC(ZSTD(1)),
+    _kafka_timestamp DateTime64(3, 'UTC') CODEC(Delta(8), ZSTD(1)),
+    _inserted_at DateTime64(3, 'UTC') DEFAULT now64(3) CODEC(Delta(8), ZSTD(1)),
+    INDEX by_trace trace_id TYPE bloom_filter(0.01) GRANULARITY 4,
+    PROJECTION by_bucket (SELECT _topic_id, _partition, intDiv(_offset, 1024), count(), min(_offset), max(_offset)
+        GROUP BY _topic_id, _partition, intDiv(_offset, 1024)) WITH SETTINGS (index_granularity = 256),
+    PROJECTION by_word (SELECT _topic_id, _partition, intDiv(_offset, 64), count(), groupBitOr(bitShiftLeft(toUInt64(1), toUInt8(bitAnd(_offset, 63))))
+        GROUP BY _topic_id, _partition, intDiv(_offset, 64)) WITH SETTINGS (index_granularity = 256)
+)
+ENGINE = MergeTree
+PARTITION BY toYYYYMM(timestamp)
+ORDER BY (service, timestamp)
+SETTINGS non_replicated_deduplication_window = 100000, lightweight_mutation_projection_mode = 'rebuild'
