@@ -1,0 +1,104 @@
+package activities
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/ai-backlog/ingest/batch"
+	"github.com/ai-backlog/ingest/clickhouse"
+	"github.com/ai-backlog/ingest/kafka"
+	"github.com/ai-backlog/ingest/record"
+)
+
+// Timeouts that the promise rests on.
+const (
+	// LookValid is how long the answer of a look may be acted upon. It is far
+	// shorter than a dedup window of 100,000 inserts lasts, so a resend within
+	// it always meets its token.
+	LookValid = 30 * time.Minute
+	// HeartbeatTimeout is after how long Temporal gives an activity to another
+	// worker. Long enough for a pause of the runtime, short enough that a
+	// killed worker costs seconds.
+	HeartbeatTimeout = 15 * time.Second
+	// Quiet is how long an activity can outlive what Temporal knows of it: it
+	// begins no insert once HeartbeatTimeout has passed without an accepted
+	// heartbeat, and each insert has its own deadline.
+	Quiet = clickhouse.InsertTimeout + HeartbeatTimeout
+
+	beatEvery    = HeartbeatTimeout / 5
+	maxFragments = 2000 // ranges that a look's answer may carry: ~60 KB of history
+)
+
+// heartbeater is the part of Temporal's client that reports progress and
+// answers whether the activity is still ours.
+type heartbeater interface {
+	RecordActivityHeartbeat(ctx context.Context, taskToken []byte, details ...any) error
+}
+
+// Activities are the dependencies of all activities. Fields are read-only.
+type Activities struct {
+	Temporal heartbeater
+	Reader   *kafka.Reader
+	Producer *kgo.Client // copies of dead letters
+	Looker   *clickhouse.Looker
+	Inserter *clickhouse.Inserter
+	Killer   *clickhouse.Killer
+	Queries  driver.Conn            // everything that is neither a look nor a block
+	Kinds    map[string]record.Kind // by topic
+	Metrics  *Metrics
+
+	free sync.Map // by kind: *sync.Pool of *record.Block
+}
+
+// lend hands out an empty block; columns keep their capacity between batches.
+func (a *Activities) lend(kind record.Kind) *record.Block {
+	if b, ok := a.pool(kind).Get().(*record.Block); ok {
+		return b
+	}
+	return record.NewBlock(kind)
+}
+
+func (a *Activities) giveBack(kind record.Kind, b *record.Block) {
+	b.Reset()
+	a.pool(kind).Put(b)
+}
+
+func (a *Activities) pool(kind record.Kind) *sync.Pool {
+	p, _ := a.free.LoadOrStore(kind, &sync.Pool{})
+	return p.(*sync.Pool)
+}
+
+// Job is the part of a batch that one turn acts upon.
+type Job struct {
+	Workflow string        `json:"workflow"` // ID of the batch's workflow
+	Nonce    string        `json:"nonce"`
+	Topic    string        `json:"topic"`
+	TopicID  batch.TopicID `json:"topic_id"`
+	Limits   batch.Limits  `json:"limits"`
+	Turn     int           `json:"turn"`
+	Ranges   batch.Ranges  `json:"ranges"`
+}
+
+// JobOf is the job for some ranges of a batch in its k-th turn.
+func JobOf(b batch.Batch, turn int, ranges batch.Ranges) Job {
+	return Job{Workflow: b.ID(), Nonce: b.Nonce, Topic: b.Topic, TopicID: b.TopicID, Limits: b.Limits, Turn: turn, Ranges: ranges}
+}
+
+// token names exactly the rows of these offsets in this turn. The table is part
+// of it by ClickHouse's own rule: a dedup window belongs to a table.
+func (j Job) token(sent batch.Ranges) string {
+	return batch.Token(j.Workflow, j.Nonce, j.Turn, sent)
+}
+
+func (a *Activities) kind(topic string) (record.Kind, error) {
+	k, ok := a.Kinds[topic]
+	if !ok {
+		var none record.Kind
+		return none, fail(Trouble{Class: Blocked, Name: "UNKNOWN_TOPIC", Message: "this worker does not know topic " + topic + ": set TOPIC_LOGS, TOPIC_METRICS or TOPIC_EVENTS as the consumer has them"})
+	}
+	return k, nil
+}

@@ -1,0 +1,82 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strconv"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/ai-backlog/ingest/record"
+)
+
+// DeadLetterTopic is where copies of a topic's dead letters go.
+func DeadLetterTopic(topic string) string { return topic + ".dlq" }
+
+// Headers of a copy, as Kafka Connect names them, so that tools that know its
+// dead letters know ours.
+const (
+	headerTopic     = "__connect.errors.topic"
+	headerPartition = "__connect.errors.partition"
+	headerOffset    = "__connect.errors.offset"
+	headerConnector = "__connect.errors.connector.name"
+	headerStage     = "__connect.errors.stage"
+	headerClass     = "__connect.errors.exception.class.name"
+	headerMessage   = "__connect.errors.exception.message"
+	headerCut       = "__connect.errors.value.cut" // ours: the value was over the broker's limit
+)
+
+// cutTo is what remains of a value that the broker refuses as too large.
+const cutTo = 256 << 10
+
+func copyOf(j Job, rec *kgo.Record, bad *record.Rejected) *kgo.Record {
+	h := func(k, v string) kgo.RecordHeader { return kgo.RecordHeader{Key: k, Value: []byte(v)} }
+	return &kgo.Record{
+		Topic: DeadLetterTopic(j.Topic), Key: slices.Clone(rec.Key), Value: slices.Clone(rec.Value), Timestamp: rec.Timestamp,
+		Headers: append(slices.Clone(rec.Headers), h(headerTopic, j.Topic), h(headerPartition, strconv.Itoa(int(rec.Partition))),
+			h(headerOffset, strconv.FormatInt(rec.Offset, 10)), h(headerConnector, j.Workflow), h(headerStage, "VALUE_CONVERTER"),
+			h(headerClass, string(bad.Reason)), h(headerMessage, bad.Error())),
+	}
+}
+
+// copyOut produces the copies and waits for all of them. The topic is created
+// when it is missing.
+func (a *Activities) copyOut(ctx context.Context, topic string, copies []*kgo.Record) error {
+	err := a.produce(ctx, copies)
+	if errors.Is(err, kerr.UnknownTopicOrPartition) {
+		if err := a.createTopic(ctx, DeadLetterTopic(topic)); err != nil {
+			return err
+		}
+		err = a.produce(ctx, copies)
+	}
+	return err
+}
+
+func (a *Activities) produce(ctx context.Context, copies []*kgo.Record) error {
+	var errs error
+	for _, r := range a.Producer.ProduceSync(ctx, copies...) {
+		if errors.Is(r.Err, kerr.MessageTooLarge) && len(r.Record.Value) > cutTo {
+			c := *r.Record
+			c.Value = c.Value[:cutTo]
+			c.Headers = append(slices.Clone(c.Headers), kgo.RecordHeader{Key: headerCut, Value: []byte(strconv.Itoa(len(r.Record.Value)))})
+			r.Err = a.Producer.ProduceSync(ctx, &c).FirstErr()
+		}
+		errs = errors.Join(errs, r.Err)
+	}
+	return errs
+}
+
+// createTopic makes the topic with the broker's default replication.
+func (a *Activities) createTopic(ctx context.Context, topic string) error {
+	r, err := kadm.NewClient(a.Producer).CreateTopic(ctx, 1, -1, nil, topic)
+	if err == nil {
+		err = r.Err
+	}
+	if errors.Is(err, kerr.TopicAlreadyExists) {
+		return nil
+	}
+	return err
+}

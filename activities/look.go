@@ -1,0 +1,74 @@
+package activities
+
+import (
+	"context"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+
+	"github.com/ai-backlog/ingest/batch"
+)
+
+// Seen is the answer of a look.
+type Seen struct {
+	// Absent is what neither the table nor the dead letters hold, sorted. At
+	// most maxFragments ranges; Complete says whether that is all of it.
+	Absent   batch.Ranges `json:"absent,omitempty"`
+	Complete bool         `json:"complete"`
+	Stored   int64        `json:"stored"` // offsets that the table holds
+	Dead     int64        `json:"dead"`   // offsets that the dead letters hold
+	Doubled  int64        `json:"doubled,omitempty"`
+	Warrant  Warrant      `json:"warrant"`
+}
+
+// Warrant is what a look entitles to: writing its absent offsets, for as long
+// as nothing else can have written them meanwhile.
+type Warrant struct {
+	At  time.Time `json:"at"`  // from before the look's questions were asked
+	Run string    `json:"run"` // the workflow run that looked
+}
+
+// check says why the warrant is not, or no longer, good for this run.
+func (w Warrant) check(run string) error {
+	switch {
+	case run != w.Run:
+		return &stopped{Trouble{Class: Expired, Name: "LOOK_OF_ANOTHER_RUN", Message: "the look was made by another run of this workflow"}}
+	case time.Since(w.At) > LookValid:
+		return &stopped{Trouble{Class: Expired, Name: "LOOK_EXPIRED", Message: "the look is older than " + LookValid.String()}}
+	}
+	return nil
+}
+
+// Look asks ClickHouse which of the job's offsets are in the table or among the
+// dead letters already. It only reads. The time it carries is from before the
+// questions were asked.
+func (a *Activities) Look(ctx context.Context, j Job) (Seen, error) {
+	kind, err := a.kind(j.Topic)
+	if err != nil {
+		return Seen{}, err
+	}
+	began := time.Now()
+	s := Seen{Warrant: Warrant{At: began, Run: activity.GetInfo(ctx).WorkflowExecution.RunID}}
+	var stored, dead batch.Ranges
+	err = blips(ctx, func() error {
+		var err error
+		if stored, s.Doubled, err = a.Looker.Look(ctx, kind.Table(), j.TopicID, j.Ranges); err != nil {
+			return err
+		}
+		dead, _, err = a.Looker.Look(ctx, deadLetters, j.TopicID, j.Ranges)
+		return err
+	})
+	if err != nil {
+		return Seen{}, failIn(ctx, troubleOf(err))
+	}
+	s.Stored, s.Dead = stored.Len(), dead.Sub(stored).Len()
+	s.Absent = j.Ranges.Sort().Sub(append(stored, dead...).Sort())
+	if s.Complete = len(s.Absent) <= maxFragments; !s.Complete {
+		s.Absent = s.Absent[:maxFragments]
+	}
+	a.Metrics.looked(j.Topic, s, time.Since(began))
+	if there := s.Stored + s.Dead; there > 0 {
+		activity.GetLogger(ctx).Info("records are there already", "batch", j.Workflow, "topic", j.Topic, "turn", j.Turn, "present", there, "absent", s.Absent.Len())
+	}
+	return s, nil
+}
