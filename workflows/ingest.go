@@ -1,0 +1,167 @@
+package workflows
+
+import (
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/ai-backlog/ingest/activities"
+	"github.com/ai-backlog/ingest/batch"
+)
+
+// Ingest brings every record of a batch to exactly one place: look what is
+// there, insert the rest; while the cause is outside the data, wait and try
+// again; if records are at fault, dead-letter them. It ends when its books
+// balance and is never failed: what cannot go on stays open.
+func Ingest(ctx workflow.Context, in batch.Batch) (batch.Outcome, error) {
+	i := &ingest{in: in, turn: in.Turn, run: originalRun(ctx)}
+	if err := i.note(ctx, activities.ExceptionOpened, in.Opened, "before the group's starting position"); err != nil {
+		return batch.Outcome{}, err
+	}
+	if err := i.note(ctx, activities.ExceptionLost, in.Lost, "deleted by Kafka before it was planned"); err != nil {
+		return batch.Outcome{}, err
+	}
+	if workflow.GetInfo(ctx).ContinuedExecutionRunID != "" {
+		if err := i.settle(ctx); err != nil {
+			return batch.Outcome{}, err
+		}
+	}
+	for !i.balanced {
+		if err := i.takeTurn(ctx); err != nil {
+			return batch.Outcome{}, err
+		}
+		if workflow.GetInfo(ctx).GetContinueAsNewSuggested() && !i.balanced {
+			in.Turn = i.turn
+			return batch.Outcome{}, workflow.NewContinueAsNewError(ctx, Ingest, in)
+		}
+	}
+	return i.close(ctx)
+}
+
+// originalRun is the run whose history this one began with: after an operator's
+// reset still the old one, so that replaying the history decides alike.
+func originalRun(ctx workflow.Context) string {
+	if id := workflow.GetInfo(ctx).OriginalRunID; id != "" {
+		return id
+	}
+	return workflow.GetInfo(ctx).WorkflowExecution.RunID
+}
+
+// ingest is the state of one batch's workflow.
+type ingest struct {
+	in   batch.Batch
+	turn int    // k: part of every token of the turn
+	run  string // the run whose looks are trusted
+
+	first    *activities.Seen // what was there before this run did anything
+	gone     batch.Ranges     // what Kafka turned out to have deleted, stored before or not
+	lost     batch.Ranges     // of gone, what no look found
+	doubt    bool             // something may be in flight that no token of a finished turn covers
+	there    int64            // offsets that the last look found
+	idle     int              // turns in a row that changed nothing
+	balanced bool
+	out      batch.Outcome
+	state    state
+}
+
+// takeTurn is one turn of the loop: look, insert what is absent, balance.
+func (i *ingest) takeTurn(ctx workflow.Context) error {
+	if i.doubt {
+		if err := i.settle(ctx); err != nil {
+			return err
+		}
+	}
+	seen, err := i.look(ctx)
+	if err != nil {
+		return err
+	}
+	if seen.Warrant.Run != i.run { // an operator's reset: inserts of the old run may still be on their way
+		i.run, i.doubt = seen.Warrant.Run, true
+		return nil
+	}
+	if i.first == nil {
+		i.first = &seen
+	}
+	if there := seen.Stored + seen.Dead; there > i.there {
+		i.there, i.idle = there, 0
+	}
+	absent := seen.Absent.Sub(i.gone)
+	if absent.Len() == 0 {
+		i.balance(seen, activities.Inserted{Clean: true}, activities.Routed{Clean: true})
+		return nil
+	}
+	ins, trouble, err := i.insert(ctx, seen, absent)
+	if err != nil || trouble != nil {
+		return i.after(ctx, trouble, err)
+	}
+	var routed activities.Routed
+	if ins.Clean && ins.Rejected > 0 {
+		if routed, trouble, err = i.deadLetter(ctx, seen, absent, ins); err != nil || trouble != nil {
+			return i.after(ctx, trouble, err)
+		}
+	}
+	routed.Clean = routed.Clean || ins.Rejected == 0
+	i.balance(seen, ins, routed)
+	return i.guard(ctx, "turns that were acknowledged left these offsets absent: "+head(absent))
+}
+
+// after draws the conclusions of a turn that did not go through.
+func (i *ingest) after(ctx workflow.Context, t *activities.Trouble, err error) error {
+	if err != nil {
+		return err
+	}
+	i.turn++
+	i.doubt = i.doubt || t.Progress.Doubt
+	if t.Gone == nil {
+		return i.guard(ctx, t.Message)
+	}
+	for _, r := range i.in.Ranges {
+		if t.Gone.Partition == r.Partition {
+			r.Last = min(r.Last, t.Gone.Start-1)
+		}
+		if t.Gone.Partition == r.Partition || t.Gone.Partition < 0 {
+			i.gone = append(i.gone, r)
+		}
+	}
+	i.gone = i.gone.Sort()
+	return nil
+}
+
+// balance closes the books when the counts prove them: after a clean turn that
+// covered all that was absent. After anything else the next turn looks again.
+func (i *ingest) balance(seen activities.Seen, ins activities.Inserted, routed activities.Routed) {
+	i.turn++
+	i.out.Turns++
+	i.out.Bytes = max(i.out.Bytes, ins.Bytes)
+	if !seen.Complete || !ins.Clean || !routed.Clean {
+		return
+	}
+	i.lost = seen.Absent.Sub(seen.Absent.Sub(i.gone))
+	o := batch.Outcome{
+		Offsets: i.in.Ranges.Len(), Present: i.first.Stored + i.first.Dead, Lost: i.lost.Len(), Holes: ins.Holes, Bytes: i.out.Bytes,
+		Stored:       seen.Stored - i.first.Stored + ins.Stored,
+		DeadLettered: seen.Dead - i.first.Dead + routed.Count,
+		Turns:        i.out.Turns, Retries: i.out.Retries,
+	}
+	i.out, i.balanced = o, o.Balanced()
+}
+
+// guard blocks a batch whose turns change nothing.
+func (i *ingest) guard(ctx workflow.Context, why string) error {
+	if i.balanced {
+		return nil
+	}
+	if i.idle++; i.idle < maxIdleTurns {
+		return nil
+	}
+	i.idle = 0
+	return i.block(ctx, activities.Trouble{Class: activities.Blocked, Name: "BOOKS_DO_NOT_BALANCE", Message: why})
+}
+
+// close records what was lost and says how the batch ended.
+func (i *ingest) close(ctx workflow.Context) (batch.Outcome, error) {
+	if i.out.Lost > 0 {
+		if err := i.note(ctx, activities.ExceptionLost, i.lost, "deleted by Kafka before it was read"); err != nil {
+			return batch.Outcome{}, err
+		}
+	}
+	return i.out, i.tellEnd(ctx)
+}

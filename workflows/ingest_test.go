@@ -1,0 +1,268 @@
+package workflows
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/mock"
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
+
+	"github.com/ai-backlog/ingest/activities"
+	"github.com/ai-backlog/ingest/batch"
+)
+
+// world is what ClickHouse and Kafka hold, as far as a workflow can tell. The
+// activities here keep the books that the real ones would.
+type world struct {
+	env     *testsuite.TestWorkflowEnvironment
+	stored  map[int64]bool
+	dead    map[int64]bool
+	bad     map[int64]bool // cannot be decoded
+	holes   map[int64]bool
+	start   int64                                    // Kafka's log start
+	insert  []func(activities.InsertInput) error     // one per attempt; nil goes through
+	route   []func(activities.DeadLetterInput) error // likewise
+	settled []time.Time
+	sent    [][2]any // turn and offsets of each insert that went through
+	noted   map[activities.Exception]int64
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	var suite testsuite.WorkflowTestSuite
+	w := &world{env: suite.NewTestWorkflowEnvironment(), stored: map[int64]bool{}, dead: map[int64]bool{}, bad: map[int64]bool{}, holes: map[int64]bool{}, noted: map[activities.Exception]int64{}}
+	w.env.RegisterWorkflow(Ingest)
+	w.env.OnActivity(act.Look, mock.Anything, mock.Anything).Return(w.look)
+	w.env.OnActivity(act.Insert, mock.Anything, mock.Anything).Return(w.insertOnce)
+	w.env.OnActivity(act.DeadLetter, mock.Anything, mock.Anything).Return(w.deadLetter)
+	w.env.OnActivity(act.Settle, mock.Anything, mock.Anything).Return(func(context.Context, activities.Job) (int, error) {
+		w.settled = append(w.settled, w.env.Now())
+		return 0, nil
+	})
+	w.env.OnActivity(act.Note, mock.Anything, mock.Anything).Return(func(_ context.Context, in activities.NoteInput) error {
+		w.noted[in.Kind] += in.Ranges.Len()
+		return nil
+	})
+	w.env.OnUpsertTypedSearchAttributes(mock.Anything).Return(nil).Maybe()
+	return w
+}
+
+func each(rs batch.Ranges, f func(int64)) {
+	for _, r := range rs {
+		for o := r.First; o <= r.Last; o++ {
+			f(o)
+		}
+	}
+}
+
+func (w *world) look(_ context.Context, j activities.Job) (activities.Seen, error) {
+	s := activities.Seen{Complete: true, Warrant: activities.Warrant{At: w.env.Now(), Run: "default-test-run-id"}}
+	each(j.Ranges, func(o int64) {
+		switch {
+		case w.stored[o]:
+			s.Stored++
+		case w.dead[o]:
+			s.Dead++
+		default:
+			s.Absent = append(s.Absent, batch.Range{First: o, Last: o})
+		}
+	})
+	s.Absent = s.Absent.Sort()
+	return s, nil
+}
+
+func (w *world) insertOnce(_ context.Context, in activities.InsertInput) (activities.Inserted, error) {
+	var answer func(activities.InsertInput) error
+	if len(w.insert) > 0 {
+		answer, w.insert = w.insert[0], w.insert[1:]
+	}
+	if answer != nil {
+		if err := answer(in); err != nil {
+			return activities.Inserted{}, err
+		}
+	}
+	out := activities.Inserted{Clean: in.From == (activities.Progress{})}
+	for _, r := range in.Ranges {
+		if r.First < w.start {
+			return out, problem(activities.Trouble{Class: activities.Lost, Name: "KAFKA_RECORDS_LOST", Message: "gone", Gone: &activities.Gone{Start: w.start}})
+		}
+	}
+	w.store(in, &out)
+	w.sent = append(w.sent, [2]any{in.Turn, in.Ranges})
+	return out, nil
+}
+
+func (w *world) store(in activities.InsertInput, out *activities.Inserted) {
+	each(in.Ranges, func(o int64) {
+		switch {
+		case w.holes[o]:
+			out.Holes++
+		case w.bad[o]:
+			out.Rejected++
+		default:
+			out.Stored++
+			w.stored[o] = true
+		}
+	})
+}
+
+func (w *world) deadLetter(_ context.Context, in activities.DeadLetterInput) (activities.Routed, error) {
+	if len(w.route) > 0 {
+		answer := w.route[0]
+		w.route = w.route[1:]
+		if err := answer(in); err != nil {
+			return activities.Routed{}, err
+		}
+	}
+	r := activities.Routed{Clean: true}
+	each(in.Ranges, func(o int64) {
+		if w.bad[o] {
+			w.dead[o] = true
+			r.Count++
+		}
+	})
+	return r, nil
+}
+
+func problem(t activities.Trouble) error {
+	return temporal.NewApplicationErrorWithOptions(t.Message, string(t.Class), temporal.ApplicationErrorOptions{NonRetryable: t.Class != activities.Outage, Details: []any{t}})
+}
+
+func outage(doubt bool) func(activities.InsertInput) error {
+	return func(activities.InsertInput) error {
+		return problem(activities.Trouble{Class: activities.Outage, Name: "UNREACHABLE", Message: "refused", Progress: activities.Progress{Doubt: doubt}})
+	}
+}
+
+func (w *world) run(t *testing.T) batch.Outcome {
+	t.Helper()
+	w.env.ExecuteWorkflow(Ingest, batch.Batch{Group: "g", Topic: "t", Nonce: "n", Ranges: batch.Ranges{{First: 0, Last: 9}}, Limits: batch.Limits{BlockRecords: 100, BlockBytes: 1 << 20}})
+	require.True(t, w.env.IsWorkflowCompleted())
+	require.NoError(t, w.env.GetWorkflowError())
+	var o batch.Outcome
+	require.NoError(t, w.env.GetWorkflowResult(&o))
+	require.True(t, o.Balanced(), "%+v", o)
+	for off := range int64(10) {
+		places := 0
+		for _, in := range []bool{w.stored[off], w.dead[off], w.holes[off], off < w.start && !w.stored[off]} {
+			if in {
+				places++
+			}
+		}
+		require.Equal(t, 1, places, "offset %d", off)
+	}
+	return o
+}
+
+func TestAGoodBatchTakesOneTurn(t *testing.T) {
+	w := newWorld(t)
+	w.holes[3] = true
+	o := w.run(t)
+	require.Equal(t, batch.Outcome{Offsets: 10, Stored: 9, Holes: 1, Turns: 1}, o)
+	require.Empty(t, w.settled)
+}
+
+func TestOnlyAbsentOffsetsAreSent(t *testing.T) {
+	w := newWorld(t)
+	w.stored[0], w.stored[5], w.dead[7] = true, true, true
+	w.bad[7] = true
+	o := w.run(t)
+	require.Equal(t, batch.Outcome{Offsets: 10, Stored: 7, Present: 3, Turns: 1}, o)
+	require.Equal(t, batch.Ranges{{First: 1, Last: 4}, {First: 6, Last: 6}, {First: 8, Last: 9}}, w.sent[0][1])
+}
+
+func TestUndecodableRecordsAreDeadLettersAfterACleanInsert(t *testing.T) {
+	w := newWorld(t)
+	w.bad[2], w.bad[4] = true, true
+	require.Equal(t, batch.Outcome{Offsets: 10, Stored: 8, DeadLettered: 2, Turns: 1}, w.run(t))
+}
+
+func TestAnOutageIsWaitedOutUnderTheSameTurn(t *testing.T) {
+	w := newWorld(t)
+	for range 200 {
+		w.insert = append(w.insert, outage(false))
+	}
+	w.bad[1] = true
+	o := w.run(t)
+	require.EqualValues(t, 9, o.Stored)
+	require.EqualValues(t, 1, o.DeadLettered)
+	require.Equal(t, 0, w.sent[0][0], "the resend is of the first turn")
+	require.Empty(t, w.settled, "a turn that ended well leaves nothing in doubt")
+}
+
+func TestAnExpiredLookInDoubtSettlesBeforeTheNextTurn(t *testing.T) {
+	w := newWorld(t)
+	expired := func(activities.InsertInput) error {
+		for o := range int64(5) { // the insert that nobody heard of lands late
+			w.stored[o] = true
+		}
+		return problem(activities.Trouble{Class: activities.Expired, Name: "LOOK_EXPIRED", Message: "old"})
+	}
+	w.insert = []func(activities.InsertInput) error{outage(true), expired}
+	o := w.run(t)
+	require.Len(t, w.settled, 1)
+	require.EqualValues(t, 10, o.Stored)
+	require.Equal(t, batch.Ranges{{First: 5, Last: 9}}, w.sent[0][1])
+	require.Equal(t, 1, w.sent[0][0])
+}
+
+func TestAnExpiredLookWithoutDoubtGoesOnAtOnce(t *testing.T) {
+	w := newWorld(t)
+	w.insert = []func(activities.InsertInput) error{outage(false), func(activities.InsertInput) error {
+		return problem(activities.Trouble{Class: activities.Expired, Name: "LOOK_EXPIRED", Message: "old"})
+	}}
+	w.run(t)
+	require.Empty(t, w.settled)
+}
+
+func TestALostWorkerIsInDoubt(t *testing.T) {
+	w := newWorld(t)
+	w.insert = []func(activities.InsertInput) error{
+		func(activities.InsertInput) error { return temporal.NewHeartbeatTimeoutError() },
+		func(activities.InsertInput) error {
+			return problem(activities.Trouble{Class: activities.Expired, Name: "LOOK_OF_ANOTHER_RUN", Message: "reset"})
+		},
+	}
+	w.run(t)
+	require.Len(t, w.settled, 1)
+}
+
+func TestWhatKafkaDeletedIsLostAndNoted(t *testing.T) {
+	w := newWorld(t)
+	w.start = 4
+	w.stored[1] = true
+	o := w.run(t)
+	require.EqualValues(t, 3, o.Lost)
+	require.EqualValues(t, 1, o.Present)
+	require.EqualValues(t, 6, o.Stored)
+	require.EqualValues(t, 3, w.noted[activities.ExceptionLost])
+}
+
+func TestDecodersThatDisagreeRouteNothing(t *testing.T) {
+	w := newWorld(t)
+	w.bad[2] = true
+	w.route = []func(activities.DeadLetterInput) error{func(activities.DeadLetterInput) error {
+		w.bad = map[int64]bool{} // the other worker can decode it
+		return problem(activities.Trouble{Class: activities.Disagree, Name: "DECODERS_DISAGREE", Message: "0"})
+	}}
+	o := w.run(t)
+	require.EqualValues(t, 10, o.Stored)
+	require.Zero(t, o.DeadLettered)
+}
+
+func TestABlockedBatchGoesOnByItself(t *testing.T) {
+	w := newWorld(t)
+	began := w.env.Now()
+	blockedFor := 5
+	for range blockedFor {
+		w.insert = append(w.insert, func(activities.InsertInput) error {
+			return problem(activities.Trouble{Class: activities.Blocked, Code: 60, Name: "UNKNOWN_TABLE", Message: "no logs"})
+		})
+	}
+	o := w.run(t)
+	require.EqualValues(t, 10, o.Stored)
+	require.GreaterOrEqual(t, w.env.Now().Sub(began), time.Duration(blockedFor)*blockedEvery)
+}

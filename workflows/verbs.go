@@ -1,0 +1,89 @@
+package workflows
+
+import (
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/ai-backlog/ingest/activities"
+	"github.com/ai-backlog/ingest/batch"
+)
+
+// act gives the names of the activities, checked by the compiler.
+var act *activities.Activities
+
+// look asks what is there. The good path asks by a local activity; when that
+// fails, the batch waits.
+func (i *ingest) look(ctx workflow.Context) (seen activities.Seen, err error) {
+	job := activities.JobOf(i.in, i.turn, i.in.Ranges)
+	err = workflow.ExecuteLocalActivity(local(ctx), act.Look, job).Get(ctx, &seen)
+	if err == nil {
+		return seen, nil
+	}
+	_, err = i.persist(ctx, err, func(ctx workflow.Context, p pace) error {
+		return workflow.ExecuteActivity(short(ctx, p), act.Look, job).Get(ctx, &seen)
+	})
+	return seen, err
+}
+
+// insert sends what is absent, resending the same rows under the same tokens
+// through any outage, until it is through or the look no longer allows it.
+func (i *ingest) insert(ctx workflow.Context, seen activities.Seen, absent batch.Ranges) (activities.Inserted, *activities.Trouble, error) {
+	in := activities.InsertInput{Job: activities.JobOf(i.in, i.turn, absent), Warrant: seen.Warrant}
+	var out activities.Inserted
+	try := func(ctx workflow.Context, p pace) error {
+		err := workflow.ExecuteActivity(long(ctx, p), act.Insert, in).Get(ctx, &out)
+		if err != nil {
+			in.From = in.From.After(activities.TroubleOf(err).Progress)
+		}
+		return err
+	}
+	trouble, err := i.persist(ctx, try(ctx, single), try)
+	if trouble != nil {
+		trouble.Progress = in.From
+	}
+	return out, trouble, err
+}
+
+// deadLetter routes the turn's undecodable records.
+func (i *ingest) deadLetter(ctx workflow.Context, seen activities.Seen, absent batch.Ranges, ins activities.Inserted) (activities.Routed, *activities.Trouble, error) {
+	in := activities.DeadLetterInput{Job: activities.JobOf(i.in, i.turn, absent), Warrant: seen.Warrant, Rejected: ins.Rejected, Faults: ins.Faults}
+	var out activities.Routed
+	doubt, tries := false, 0
+	try := func(ctx workflow.Context, p pace) error {
+		tries++
+		err := workflow.ExecuteActivity(long(ctx, p), act.DeadLetter, in).Get(ctx, &out)
+		doubt = doubt || err != nil && activities.TroubleOf(err).Progress.Doubt
+		return err
+	}
+	trouble, err := i.persist(ctx, try(ctx, single), try)
+	if trouble != nil {
+		trouble.Progress.Doubt = doubt
+	}
+	out.Clean = out.Clean && tries == 1
+	return out, trouble, err
+}
+
+// note remembers ranges that will never be rows.
+func (i *ingest) note(ctx workflow.Context, kind activities.Exception, ranges batch.Ranges, reason string) error {
+	if len(ranges) == 0 {
+		return nil
+	}
+	in := activities.NoteInput{Job: activities.JobOf(i.in, 0, ranges), Kind: kind, Reason: reason}
+	try := func(ctx workflow.Context, p pace) error {
+		return workflow.ExecuteActivity(short(ctx, p), act.Note, in).Get(ctx, nil)
+	}
+	_, err := i.persist(ctx, try(ctx, single), try)
+	return err
+}
+
+// settle ends what still runs of the batch's inserts and waits until nothing
+// can land any more.
+func (i *ingest) settle(ctx workflow.Context) error {
+	try := func(ctx workflow.Context, p pace) error {
+		return workflow.ExecuteActivity(short(ctx, p), act.Settle, activities.JobOf(i.in, i.turn, nil)).Get(ctx, nil)
+	}
+	if _, err := i.persist(ctx, try(ctx, single), try); err != nil {
+		return err
+	}
+	i.doubt = false
+	return workflow.Sleep(ctx, activities.Quiet)
+}
