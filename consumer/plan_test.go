@@ -1,0 +1,153 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	enumspb "go.temporal.io/api/enums/v1"
+
+	"github.com/ai-backlog/ingest/batch"
+	"github.com/ai-backlog/ingest/kafka"
+	"github.com/ai-backlog/ingest/planlog"
+)
+
+// lines is a log that is read while it is written.
+type lines struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func newPlanning(t *testing.T, c *kfake.Cluster) (*planning, *lines) {
+	t.Helper()
+	cfg := Config{Kafka: kafka.Config{Servers: c.ListenAddrs(), GroupID: "g", SecurityProtocol: "PLAINTEXT"}, SessionTimeout: 6 * time.Second, TopicLogs: "logs"}
+	m, err := kafka.Join(cfg.Kafka, cfg.SessionTimeout, []string{"logs"})
+	require.NoError(t, err)
+	t.Cleanup(m.Client.Close)
+	out := &lines{}
+	return &planning{cfg: cfg, name: "logs", member: m, metrics: newMetrics(prometheus.NewRegistry(), []string{"logs"}), log: slog.New(slog.NewTextHandler(out, nil))}, out
+}
+
+func TestAMissingTopicIsOneLineThatSaysHowToCreateIt(t *testing.T) {
+	c, err := kfake.NewCluster(kfake.NumBrokers(1))
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	p, out := newPlanning(t, c)
+	for range 3 {
+		p.looked = time.Time{}
+		require.NoError(t, p.round(t.Context()))
+	}
+	require.Equal(t, 1, strings.Count(out.String(), "\n"), out.String())
+	require.Contains(t, out.String(), "--create --topic logs")
+	require.NoError(t, c.CreateTopic("logs", 1, nil))
+	p.looked = time.Time{}
+	require.NoError(t, p.round(t.Context()))
+	require.Contains(t, out.String(), "planning goes on")
+}
+
+func TestARefusedGroupEndsTheProgram(t *testing.T) {
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "logs"))
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.JoinGroup}, TopLevel: true, Err: kerr.GroupAuthorizationFailed, Count: -1})
+	p, _ := newPlanning(t, c)
+	require.Eventually(t, func() bool { return p.member.Err() != nil }, 10*time.Second, 10*time.Millisecond)
+	p.looked = time.Time{}
+	err = p.run(t.Context())
+	require.ErrorIs(t, err, kerr.GroupAuthorizationFailed)
+	require.ErrorContains(t, err, "KAFKA_GROUP_ID")
+}
+
+func TestBeingAskedToStopIsNoTrouble(t *testing.T) {
+	c, err := kfake.NewCluster(kfake.NumBrokers(1))
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	p, out := newPlanning(t, c)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.NoError(t, p.run(ctx))
+	require.Empty(t, out.String())
+}
+
+func TestTheTopicAsPlanlogAsksForIt(t *testing.T) {
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(2, "logs"))
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	p, _ := newPlanning(t, c)
+	require.Eventually(t, func() bool { return p.member.Holds("logs") != 0 }, 10*time.Second, 10*time.Millisecond)
+	k := topic{p.member, "logs"}
+	logs, err := k.Logs(t.Context())
+	require.NoError(t, err)
+	require.Len(t, logs.Partitions, 2)
+	want := map[int32]planlog.Commit{0: {Offset: 3, Metadata: "m"}, 1: {Offset: 4, Metadata: "m"}}
+	require.NoError(t, k.Commit(t.Context(), logs.TopicID, want))
+	got, err := k.Fetch(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, want, got)
+}
+
+func TestEveryStatusOfAWorkflowIsKnown(t *testing.T) {
+	for code := range enumspb.WorkflowExecutionStatus_name {
+		name := enumspb.WorkflowExecutionStatus(code).String()
+		want := planlog.Running
+		switch name {
+		case "Completed":
+			want = planlog.Completed
+		case "Failed", "Canceled", "Terminated", "TimedOut":
+			want = planlog.Failed
+		}
+		require.Equal(t, want, status(enumspb.WorkflowExecutionStatus(code)), name)
+	}
+}
+
+// values is what a collector shows, one per set of labels.
+func values(t *testing.T, c prometheus.Collector) []float64 {
+	t.Helper()
+	ch := make(chan prometheus.Metric, 100)
+	c.Collect(ch)
+	close(ch)
+	var out []float64
+	for m := range ch {
+		var d dto.Metric
+		require.NoError(t, m.Write(&d))
+		out = append(out, d.GetCounter().GetValue()+d.GetGauge().GetValue())
+	}
+	return out
+}
+
+func TestMetricsCountOffsetsByWhereTheyEnded(t *testing.T) {
+	m := newMetrics(prometheus.NewRegistry(), []string{"logs"})
+	require.Equal(t, make([]float64, 6), values(t, m.completed), "they start at 0")
+	o := m.observer("logs")
+	o.Planned(batch.Batch{Ranges: batch.Ranges{{First: 0, Last: 9}}})
+	o.Completed(batch.Batch{}, batch.Outcome{Offsets: 10, Stored: 6, DeadLettered: 3, Present: 1})
+	require.Equal(t, []float64{10}, values(t, m.records))
+	require.Equal(t, []float64{6}, values(t, m.completed.WithLabelValues("logs", "stored")))
+	require.Equal(t, []float64{3}, values(t, m.completed.WithLabelValues("logs", "dead_letters")))
+	m.show("logs", planlog.Snapshot{Open: 2, End: map[int32]int64{0: 30}, Low: map[int32]int64{0: 10}, Unplanned: map[int32]int64{0: 5}}, time.Millisecond)
+	require.Equal(t, []float64{20}, values(t, m.lag))
+	m.owns("logs", false)
+	require.Empty(t, values(t, m.lag), "who does not plan the topic knows no lag")
+}

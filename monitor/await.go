@@ -1,0 +1,40 @@
+package monitor
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+)
+
+const askTimeout = 10 * time.Second
+
+// Await asks until the answer is good, since a server may start after us. Each
+// new reason for waiting is one line. What waiting cannot cure is returned.
+func Await(ctx context.Context, log *slog.Logger, what string, ask func(context.Context) error, final func(error) bool) error {
+	var last string
+	b := backoff.NewExponentialBackOff(backoff.WithInitialInterval(200*time.Millisecond), backoff.WithMaxInterval(3*time.Second), backoff.WithMaxElapsedTime(0))
+	return backoff.Retry(func() error {
+		ctx, cancel := context.WithTimeout(ctx, askTimeout)
+		defer cancel()
+		err := ask(ctx)
+		if err != nil && final(err) {
+			return backoff.Permanent(fmt.Errorf("%s: %w", what, err))
+		}
+		if err != nil && err.Error() != last {
+			last = err.Error()
+			log.Warn("waiting", "for", what, "error", last)
+		}
+		return err
+	}, backoff.WithContext(b, ctx))
+}
+
+// Stopped is nil when the error only says that the program was asked to stop.
+func Stopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil //nolint:nilerr // being asked to stop is no failure
+	}
+	return err
+}

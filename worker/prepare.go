@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/operatorservice/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+
+	"github.com/ai-backlog/ingest/clickhouse"
+	"github.com/ai-backlog/ingest/kafka"
+	"github.com/ai-backlog/ingest/monitor"
+	"github.com/ai-backlog/ingest/schema"
+	"github.com/ai-backlog/ingest/workflows"
+)
+
+const minRetention = 3 * 24 * time.Hour // of Temporal's namespace: an operator's weekend
+
+// prepareClickHouse applies the schema and tells what would break the promise.
+func prepareClickHouse(ctx context.Context, log *slog.Logger, conn driver.Conn, cfg Config) error {
+	what := fmt.Sprintf("ClickHouse at %s (CLICKHOUSE_HOST, CLICKHOUSE_PORT)", strings.Join(cfg.ClickHouse.Addresses(), ", "))
+	err := monitor.Await(ctx, log, what, func(ctx context.Context) error {
+		if err := clickhouse.CreateDatabase(ctx, cfg.ClickHouse); err != nil {
+			return err
+		}
+		return schema.Apply(ctx, conn, schema.Options{Database: cfg.ClickHouse.Database, TTLDays: cfg.TTLDays})
+	}, func(err error) bool {
+		var bad *schema.MismatchError
+		return errors.As(err, &bad) || clickhouse.Classify(err).Class != clickhouse.Outage
+	})
+	if err != nil {
+		return err
+	}
+	warnings, err := schema.Check(ctx, conn, cfg.ClickHouse.Database)
+	for _, w := range warnings {
+		log.Warn("the promise is at risk", "problem", string(w))
+	}
+	return err
+}
+
+// checkKafka waits for the brokers and tells which topics would lose records.
+func checkKafka(ctx context.Context, log *slog.Logger, cl *kgo.Client, topics []string, cfg kafka.Config) error {
+	adm := kadm.NewClient(cl)
+	what := fmt.Sprintf("Kafka at %s (KAFKA_SERVERS)", strings.Join(cfg.Servers, ", "))
+	var configs kadm.ResourceConfigs
+	err := monitor.Await(ctx, log, what, func(ctx context.Context) (err error) {
+		configs, err = adm.DescribeTopicConfigs(ctx, topics...)
+		return err
+	}, kafka.IsAuth)
+	if err != nil {
+		return err
+	}
+	for _, c := range configs {
+		if errors.Is(c.Err, kerr.UnknownTopicOrPartition) {
+			log.Warn("topic is missing: create it, its records are ingested from then on", "topic", c.Name)
+		}
+		for _, kv := range c.Configs {
+			warnTopic(log, c.Name, kv)
+		}
+	}
+	return nil
+}
+
+func warnTopic(log *slog.Logger, topic string, c kadm.Config) {
+	if c.Value == nil {
+		return
+	}
+	switch {
+	case c.Key == "cleanup.policy" && strings.Contains(*c.Value, "compact"):
+		log.Warn("the promise is at risk", "problem", "topic "+topic+" is compacted: Kafka drops records that share a key; set cleanup.policy=delete")
+	case c.Key == "retention.ms":
+		if d, err := time.ParseDuration(*c.Value + "ms"); err == nil && d > 0 && d < 24*time.Hour {
+			log.Warn("the promise is at risk", "problem", fmt.Sprintf("topic %s keeps records for %s only: an outage longer than that loses them; raise retention.ms", topic, d))
+		}
+	}
+}
+
+// prepareTemporal connects, registers the search attributes and checks how long
+// Temporal remembers.
+func prepareTemporal(ctx context.Context, log *slog.Logger, o client.Options) (c client.Client, err error) {
+	what := fmt.Sprintf("Temporal at %s, namespace %s (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE)", orDefault(o.HostPort, client.DefaultHostPort), orDefault(o.Namespace, client.DefaultNamespace))
+	namespace := orDefault(o.Namespace, client.DefaultNamespace)
+	err = monitor.Await(ctx, log, what, func(ctx context.Context) error {
+		if c == nil {
+			if c, err = client.DialContext(ctx, o); err != nil {
+				return err
+			}
+		}
+		d, err := c.WorkflowService().DescribeNamespace(ctx, &workflowservice.DescribeNamespaceRequest{Namespace: namespace})
+		if err != nil {
+			return err
+		}
+		if r := d.GetConfig().GetWorkflowExecutionRetentionTtl().AsDuration(); r > 0 && r < minRetention {
+			log.Warn("the promise is at risk", "problem", fmt.Sprintf("Temporal's namespace %s keeps closed workflows for %s only; three days or more are safe", namespace, r))
+		}
+		return registerAttributes(ctx, c, namespace)
+	}, func(err error) bool {
+		var denied *serviceerror.PermissionDenied
+		var none *serviceerror.NamespaceNotFound
+		return errors.As(err, &denied) || errors.As(err, &none)
+	})
+	return c, err
+}
+
+func orDefault(s, d string) string {
+	if s == "" {
+		return d
+	}
+	return s
+}
+
+// registerAttributes adds those search attributes that the namespace lacks.
+func registerAttributes(ctx context.Context, c client.Client, namespace string) error {
+	keyword, number := enumspb.INDEXED_VALUE_TYPE_KEYWORD, enumspb.INDEXED_VALUE_TYPE_INT
+	want := map[string]enumspb.IndexedValueType{
+		workflows.AttributeTopic.GetName(): keyword, workflows.AttributeState.GetName(): keyword, workflows.AttributeError.GetName(): keyword,
+		workflows.AttributeRecords.GetName(): number, workflows.AttributeDeadLetters.GetName(): number,
+	}
+	have, err := c.OperatorService().ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: namespace})
+	if err != nil {
+		return err
+	}
+	for name := range have.GetCustomAttributes() {
+		delete(want, name)
+	}
+	if len(want) == 0 {
+		return nil
+	}
+	_, err = c.OperatorService().AddSearchAttributes(ctx, &operatorservice.AddSearchAttributesRequest{Namespace: namespace, SearchAttributes: want})
+	var exists *serviceerror.AlreadyExists
+	if errors.As(err, &exists) { // another worker was faster
+		return nil
+	}
+	return err
+}

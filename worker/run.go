@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/worker"
+
+	"github.com/ai-backlog/ingest/activities"
+	"github.com/ai-backlog/ingest/clickhouse"
+	"github.com/ai-backlog/ingest/kafka"
+	"github.com/ai-backlog/ingest/monitor"
+	"github.com/ai-backlog/ingest/workflows"
+)
+
+// stopTimeout is how long a stop lets running activities end by themselves. What
+// is left goes on on another worker after its heartbeat timeout.
+const stopTimeout = 10 * time.Second
+
+// run wires everything by hand and works until ctx ends.
+func run(ctx context.Context, cfg Config) error {
+	logger := monitor.Logger(cfg.LogLevel)
+	slog.SetDefault(logger)
+	debug.SetMemoryLimit(cfg.MemoryLimit << 20)
+	reg := monitor.Registry()
+	var working atomic.Bool
+	ready := func() error {
+		if !working.Load() {
+			return errors.New("not connected to everything yet")
+		}
+		return nil
+	}
+	if err := monitor.Serve(ctx, cfg.MetricsAddr, reg, ready); err != nil {
+		return err
+	}
+	s, err := open(cfg)
+	defer s.close()
+	if err != nil {
+		return err
+	}
+	temporal, err := prepare(ctx, logger, cfg, s)
+	if err != nil {
+		return monitor.Stopped(ctx, err)
+	}
+	defer temporal.Close()
+	w := newWorker(temporal, cfg, &activities.Activities{
+		Temporal: temporal, Reader: kafka.NewReader(s.broker), Producer: s.broker, Looker: clickhouse.NewLooker(s.queries), Inserter: s.inserter,
+		Killer: s.killer, Queries: s.queries, Kinds: cfg.kinds(), Metrics: activities.NewMetrics(reg, cfg.topics()),
+	})
+	if err := w.Start(); err != nil {
+		return fmt.Errorf("start worker: %w", err)
+	}
+	working.Store(true)
+	logger.Info("worker is ready", "task_queue", workflows.TaskQueue, "topics", cfg.topics(), "inserts", cfg.InsertsAt)
+	<-ctx.Done()
+	working.Store(false)
+	w.Stop()
+	logger.Info("worker stopped")
+	return nil
+}
+
+// servers are the connections to Kafka and ClickHouse; each connects when it is
+// first used.
+type servers struct {
+	broker   *kgo.Client
+	queries  driver.Conn
+	inserter *clickhouse.Inserter
+	killer   *clickhouse.Killer
+}
+
+func open(cfg Config) (s servers, err error) {
+	if s.queries, err = clickhouse.Open(cfg.ClickHouse); err != nil {
+		return s, err
+	}
+	if s.killer, err = clickhouse.NewKiller(cfg.ClickHouse); err != nil {
+		return s, err
+	}
+	s.inserter = clickhouse.NewInserter(cfg.ClickHouse)
+	opts, err := cfg.Kafka.Options()
+	if err != nil {
+		return s, err
+	}
+	s.broker, err = kgo.NewClient(append(opts, kgo.ProducerLinger(0))...)
+	return s, err
+}
+
+func (s servers) close() {
+	if s.broker != nil {
+		s.broker.Close()
+	}
+	if s.inserter != nil {
+		_ = s.inserter.Close()
+	}
+	if s.killer != nil {
+		_ = s.killer.Close()
+	}
+	if s.queries != nil {
+		_ = s.queries.Close()
+	}
+}
+
+// prepare waits for every server, applies the schema, and tells what would
+// break the promise.
+func prepare(ctx context.Context, logger *slog.Logger, cfg Config, s servers) (client.Client, error) {
+	if err := prepareClickHouse(ctx, logger, s.queries, cfg); err != nil {
+		return nil, err
+	}
+	if err := checkKafka(ctx, logger, s.broker, cfg.topics(), cfg.Kafka); err != nil {
+		return nil, err
+	}
+	cfg.Temporal.Logger = log.NewStructuredLogger(logger)
+	return prepareTemporal(ctx, logger, cfg.Temporal)
+}
+
+func newWorker(c client.Client, cfg Config, a *activities.Activities) worker.Worker {
+	w := worker.New(c, workflows.TaskQueue, worker.Options{
+		MaxConcurrentActivityExecutionSize: cfg.InsertsAt, // memory is bounded by it
+		WorkerStopTimeout:                  stopTimeout,
+		BackgroundActivityContext:          context.Background(),
+	})
+	w.RegisterWorkflow(workflows.Ingest)
+	w.RegisterActivity(a)
+	return w
+}
