@@ -1,0 +1,36 @@
+package main
+
+import (
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+)
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "starter",
+		Short: "Send records to Kafka, and see what became of them",
+		Long: "Sends log files and NDJSON to Kafka, and lists the batches that carry them into ClickHouse.\n" +
+			"Where Kafka and Temporal are is told by environment variables (KAFKA_…, TEMPORAL_…; see the README).",
+		Version:       version(),
+		SilenceUsage:  true, // an error is one line
+		SilenceErrors: true,
+	}
+	root.AddCommand(newSend(), newBatches())
+	return root
+}
+
+// version is what the Go tool recorded in the binary.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	v := info.Main.Version
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			v += " (" + s.Value + ")"
+		}
+	}
+	return v + ", " + info.GoVersion
+}

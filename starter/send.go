@@ -1,0 +1,136 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/ai-backlog/ingest/record"
+)
+
+const sendHelp = `Sends each line of the files (- is standard input) as one record, and waits until Kafka has acknowledged all of them.
+
+A line of a log becomes a record with the line as its message: without LF or CRLF, otherwise byte for byte; bytes that are
+not UTF-8 become U+FFFD and the attribute invalid_utf8 says so. Empty lines are skipped. The attributes file and line say
+where it stood. Its level is the first of these within 128 bytes, else --level:
+  INFO             TRACE, DEBUG, INFO, NOTICE, WARN, WARNING, ERROR, ERR, FATAL, CRITICAL, CRIT, ALERT, EMERG, PANIC in capitals
+  [error] <warn>   in brackets, in any case
+  error:           before a colon, in any case
+  level=error      the value of level, lvl or severity, in any case
+
+With --kind metric or event, or with --ndjson, each line is a record already and is sent as it is.
+
+A line that is too large for the topic is refused by number and size, the others are sent, and the exit code is 1.`
+
+// patience is how long Kafka may leave everything unanswered: longer than the
+// election of a leader takes, shorter than a person waits.
+const patience = 15 * time.Second
+
+// sendFlags are the flags of send.
+type sendFlags struct {
+	kind, service, level, layout, agent, topic string
+	ndjson                                     bool
+	wait                                       time.Duration
+}
+
+func newSend() *cobra.Command {
+	var f sendFlags
+	cmd := &cobra.Command{
+		Use:   "send [flags] FILE…",
+		Short: "Send log files or NDJSON to Kafka",
+		Long:  sendHelp,
+		Example: "  starter send /var/log/app.log\n" +
+			"  starter send --service sshd --time-layout stamp auth.log\n" +
+			"  my-agent | starter send --kind event -",
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, files []string) error {
+			return f.run(cmd.Context(), files, cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.kind, "kind", record.Log.String(), "what the records are: "+strings.Join(kindNames(), ", "))
+	flags.StringVar(&f.service, "service", "", "service of the log records, and their key")
+	flags.StringVar(&f.agent, "agent-id", "", "agent of the log records; it is the key then: one agent's records keep their order")
+	flags.StringVar(&f.level, "level", "INFO", "level of lines that show none")
+	flags.StringVar(&f.layout, "time-layout", "", "how the time at the start of each line is written: a Go layout or one of "+strings.Join(layoutNames(), ", ")+"; without a zone it is local time (default: the time is now)")
+	flags.BoolVar(&f.ndjson, "ndjson", false, "with --kind log: each line is a JSON record already (also --json)")
+	flags.StringVar(&f.topic, "topic", "", "send to this topic instead of the kind's (TOPIC_LOGS, TOPIC_METRICS, TOPIC_EVENTS)")
+	flags.DurationVar(&f.wait, "timeout", patience, "give up when Kafka has acknowledged nothing for so long")
+	flags.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		if name == "json" {
+			name = "ndjson"
+		}
+		return pflag.NormalizedName(name)
+	})
+	return cmd
+}
+
+// run sends the files; every failure that can be known before is told before
+// anything is sent.
+func (f sendFlags) run(ctx context.Context, files []string, stdin io.Reader, out, log io.Writer) error {
+	kind, err := kindOf(f.kind)
+	if err != nil {
+		return err
+	}
+	c, err := load()
+	if err != nil {
+		return err
+	}
+	topic := cmp.Or(f.topic, c.topic(kind))
+	if err := readable(files); err != nil {
+		return err
+	}
+	p := newProducer(c.Kafka, topic, f.wait)
+	defer p.close()
+	if err := p.open(ctx); err != nil {
+		return fmt.Errorf("%w; nothing was sent", err)
+	}
+	s := &sender{
+		producer: p, terminal: newTerminal(log, files), stdin: stdin, key: cmp.Or(f.agent, f.service),
+		encoding: encoding{asIs: f.ndjson || kind != record.Log, clock: newClock(f.layout), level: f.level, service: f.service, agent: f.agent},
+	}
+	err = s.run(ctx, files)
+	s.terminal.clear()
+	_, _ = fmt.Fprintln(out, s.summary())
+	if err != nil {
+		return fmt.Errorf("%w; %d records were acknowledged, %d were not", err, p.acked.Load(), p.unknown())
+	}
+	if n := s.counts.refused.Load(); n > 0 {
+		return fmt.Errorf("%d lines are too large for topic %s and were not sent", n, topic)
+	}
+	return nil
+}
+
+// readable checks all files before the first is sent.
+func readable(files []string) error {
+	var errs []error
+	for _, name := range files {
+		if name == "-" {
+			continue
+		}
+		info, err := os.Stat(name)
+		if err == nil && info.IsDir() {
+			err = fmt.Errorf("%s is a directory", name)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+func layoutNames() []string {
+	var names []string
+	for name := range layouts {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
