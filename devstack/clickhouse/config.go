@@ -1,0 +1,79 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"text/template"
+)
+
+// configXML names every path and port: what is left out would fall back to clickhouse-local's temporary directory.
+// Marks get a small cache and the memory a cap, because a laptop runs Kafka, Temporal and the tests beside it.
+var configXML = template.Must(template.New("config.xml").Parse(`<clickhouse>
+  <logger><level>warning</level><console>1</console></logger>
+  <path>{{.Dir}}/data/</path>
+  <tmp_path>{{.Dir}}/tmp/</tmp_path>
+  <user_files_path>{{.Dir}}/user_files/</user_files_path>
+  <format_schema_path>{{.Dir}}/format_schemas/</format_schema_path>
+  <listen_host>127.0.0.1</listen_host>
+  <tcp_port>{{.Port}}</tcp_port>
+  <http_port>{{.HTTPPort}}</http_port>
+  <max_concurrent_queries>200</max_concurrent_queries>
+  <max_server_memory_usage>{{.Memory}}</max_server_memory_usage>
+  <mark_cache_size>67108864</mark_cache_size>
+  <uncompressed_cache_size>0</uncompressed_cache_size>
+  <query_log><database>system</database><table>query_log</table>
+    <flush_interval_milliseconds>1000</flush_interval_milliseconds><ttl>event_date + INTERVAL 1 DAY DELETE</ttl></query_log>
+  <part_log><database>system</database><table>part_log</table>
+    <flush_interval_milliseconds>1000</flush_interval_milliseconds><ttl>event_date + INTERVAL 1 DAY DELETE</ttl></part_log>
+  <kafka><auto_offset_reset>earliest</auto_offset_reset></kafka>
+  <users_config>{{.Dir}}/users.xml</users_config>
+</clickhouse>
+`))
+
+// usersXML has the one user default, without a password: the server listens on loopback only.
+const usersXML = `<clickhouse>
+  <profiles><default><log_queries>1</log_queries></default></profiles>
+  <users>
+    <default>
+      <password></password>
+      <networks><ip>127.0.0.1</ip><ip>::1</ip></networks>
+      <profile>default</profile>
+      <quota>default</quota>
+      <access_management>1</access_management>
+      <named_collection_control>1</named_collection_control>
+    </default>
+  </users>
+  <quotas><default></default></quotas>
+</clickhouse>
+`
+
+// writeConfig makes the directories and both files anew at each start, so that the flags always win, and answers the path
+// of config.xml.
+func writeConfig(o options) (string, error) {
+	for _, sub := range []string{"data", "tmp", "user_files", "format_schemas"} {
+		if err := os.MkdirAll(filepath.Join(o.dir, sub), 0o750); err != nil {
+			return "", fmt.Errorf("make data directory: %w", err)
+		}
+	}
+	var xml bytes.Buffer
+	err := configXML.Execute(&xml, struct {
+		Dir            string
+		Port, HTTPPort int
+		Memory         uint64
+	}{o.dir, o.port, o.httpPort, o.memory})
+	if err != nil {
+		return "", fmt.Errorf("config.xml: %w", err)
+	}
+	config := filepath.Join(o.dir, "config.xml")
+	if err := os.WriteFile(config, xml.Bytes(), 0o600); err != nil {
+		return "", fmt.Errorf("write config.xml: %w", err)
+	}
+	if err := os.WriteFile(filepath.Join(o.dir, "users.xml"), []byte(usersXML), 0o600); err != nil {
+		return "", fmt.Errorf("write users.xml: %w", err)
+	}
+	return config, nil
+}
