@@ -1,0 +1,129 @@
+package rig
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"syscall"
+)
+
+// Process is one of our programs.
+type Process struct {
+	name, path, log string
+	args, env       []string
+	cmd             *exec.Cmd
+	done            chan struct{}
+	err             error
+}
+
+func (p *Process) start() error {
+	f, err := os.OpenFile(p.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	p.cmd = exec.Command(p.path, p.args...) //nolint:gosec,noctx // our own program, ended by Kill
+	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = p.env, f, f
+	p.cmd.SysProcAttr = dieWithParent()
+	p.done = make(chan struct{})
+	started := make(chan error, 1)
+	go func() { // the parent-death signal goes with the thread that started the child
+		runtime.LockOSThread()
+		err := p.cmd.Start()
+		started <- err
+		if err == nil {
+			p.err = p.cmd.Wait()
+		}
+		_ = f.Close()
+		close(p.done)
+	}()
+	if err := <-started; err != nil {
+		return fmt.Errorf("start %s: %w", p.name, err)
+	}
+	return nil
+}
+
+// PID is the process's.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// Kill is SIGKILL; it returns when the process is gone.
+func (p *Process) Kill() { p.end(syscall.SIGKILL) }
+
+// Stop is SIGTERM; it returns when the process is gone.
+func (p *Process) Stop() { p.end(syscall.SIGTERM) }
+
+func (p *Process) end(sig os.Signal) {
+	_ = p.cmd.Process.Signal(sig)
+	if sig == syscall.SIGKILL {
+		_ = p.cmd.Process.Signal(syscall.SIGCONT)
+	}
+	<-p.done
+}
+
+// Freeze is SIGSTOP.
+func (p *Process) Freeze() error { return p.cmd.Process.Signal(syscall.SIGSTOP) }
+
+// Thaw is SIGCONT.
+func (p *Process) Thaw() error { return p.cmd.Process.Signal(syscall.SIGCONT) }
+
+// Restart starts the same program again after its end.
+func (p *Process) Restart() error {
+	<-p.done
+	return p.start()
+}
+
+// Alive tells whether it still runs.
+func (p *Process) Alive() bool {
+	select {
+	case <-p.done:
+		return false
+	default:
+		return true
+	}
+}
+
+// Wait is the exit code, when it has ended by itself.
+func (p *Process) Wait(ctx context.Context) (int, error) {
+	select {
+	case <-ctx.Done():
+		return -1, fmt.Errorf("%s still runs: %w", p.name, ctx.Err())
+	case <-p.done:
+	}
+	var exit *exec.ExitError
+	if p.err != nil && !errors.As(p.err, &exit) {
+		return -1, p.err
+	}
+	return p.cmd.ProcessState.ExitCode(), nil
+}
+
+// Log is all that it has printed so far.
+func (p *Process) Log() string {
+	b, _ := os.ReadFile(p.log)
+	return string(b)
+}
+
+// build makes the programs once per process.
+func build(ctx context.Context, log io.Writer) (string, error) {
+	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/ai-backlog/ingest").Output()
+	if err != nil {
+		return "", fmt.Errorf("find the product's module: %w", err)
+	}
+	root := string(out[:len(out)-1])
+	dir := filepath.Join(os.TempDir(), fmt.Sprintf("ai-backlog-programs-%d", os.Getpid()))
+	if _, err := os.Stat(filepath.Join(dir, "starter")); err == nil {
+		return dir, nil
+	}
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return "", err
+	}
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", dir+"/", "./consumer", "./worker", "./starter") //nolint:gosec // fixed arguments
+	cmd.Dir, cmd.Stdout, cmd.Stderr = root, log, log
+	if err := cmd.Run(); err != nil {
+		return "", fmt.Errorf("build the programs: %w", err)
+	}
+	return dir, nil
+}

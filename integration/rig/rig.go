@@ -1,0 +1,124 @@
+// Package rig runs the whole pipeline as real processes on servers of its own,
+// and counts what became of every record.
+package rig
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/ai-backlog/ingest/devstack/stack"
+)
+
+// Group is the consumer group of the rig's consumers.
+const Group = "ai-backlog-clickhouse-consumer"
+
+// Options say what the rig is made of.
+type Options struct {
+	Dir        string    // data and logs of everything
+	Log        io.Writer // what takes long the first time
+	Partitions int       // of each topic; 0: 4
+	NoSync     bool      // the broker leaves flushing to the system
+	UI         bool
+	Env        []string // of every program, over the rig's own
+}
+
+// Rig is three servers and the programs that use them.
+type Rig struct {
+	Kafka, ClickHouse, Temporal *stack.Server
+	DB                          driver.Conn
+	Client                      *kgo.Client // producer and admin
+
+	dir      string
+	programs string
+	env      []string
+	ctx      context.Context //nolint:containedctx // the rig's life
+	started  []*Process
+}
+
+// Start brings the servers up and builds the programs. Close it.
+func Start(ctx context.Context, o Options) (*Rig, error) {
+	bin, err := stack.Prepare(ctx, o.Log)
+	if err != nil {
+		return nil, err
+	}
+	r := &Rig{dir: o.Dir, ctx: ctx}
+	if r.programs, err = build(ctx, o.Log); err != nil {
+		return nil, err
+	}
+	if r.Kafka, err = stack.Kafka(stack.KafkaOptions{Binaries: bin, Dir: filepath.Join(o.Dir, "kafka"), Partitions: o.Partitions, NoSync: o.NoSync}); err != nil {
+		return nil, err
+	}
+	if r.ClickHouse, err = stack.ClickHouse(stack.ClickHouseOptions{Binaries: bin, Dir: filepath.Join(o.Dir, "clickhouse")}); err != nil {
+		return nil, err
+	}
+	if r.Temporal, err = stack.Temporal(stack.TemporalOptions{Binaries: bin, Dir: filepath.Join(o.Dir, "temporal"), NoUI: !o.UI}); err != nil {
+		return nil, err
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	for _, s := range r.servers() {
+		g.Go(func() error { return s.Start(gctx) })
+	}
+	if err := g.Wait(); err != nil {
+		return nil, fmt.Errorf("start servers: %w", err)
+	}
+	r.DB, err = clickhouse.Open(&clickhouse.Options{Addr: []string{r.ClickHouse.Addr()}})
+	if err != nil {
+		return nil, err
+	}
+	r.Client, err = kgo.NewClient(kgo.SeedBrokers(r.Kafka.Addr()), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)), kgo.MaxBufferedRecords(200_000), kgo.ProducerBatchMaxBytes(1<<20))
+	if err != nil {
+		return nil, err
+	}
+	host, port, _ := strings.Cut(r.ClickHouse.Addr(), ":")
+	r.env = append([]string{
+		"KAFKA_SERVERS=" + r.Kafka.Addr(), "CLICKHOUSE_HOST=" + host, "CLICKHOUSE_PORT=" + port, "TEMPORAL_ADDRESS=" + r.Temporal.Addr(),
+		"METRICS_ADDR=off", "KAFKA_SESSION_TIMEOUT=6s", "KAFKA_GROUP_ID=" + Group,
+	}, o.Env...)
+	return r, nil
+}
+
+func (r *Rig) servers() []*stack.Server { return []*stack.Server{r.Kafka, r.ClickHouse, r.Temporal} }
+
+// Close ends the programs, then the servers.
+func (r *Rig) Close() {
+	for _, p := range r.started {
+		p.Kill()
+	}
+	if r.Client != nil {
+		r.Client.Close()
+	}
+	for _, s := range r.servers() {
+		if s != nil {
+			_ = s.Kill()
+		}
+	}
+}
+
+// Worker starts a worker.
+func (r *Rig) Worker(env ...string) (*Process, error) { return r.launch("worker", env) }
+
+// Consumer starts a consumer.
+func (r *Rig) Consumer(env ...string) (*Process, error) { return r.launch("consumer", env) }
+
+// Starter runs a starter command; its output is in the process's log.
+func (r *Rig) Starter(args ...string) (*Process, error) { return r.launch("starter", nil, args...) }
+
+func (r *Rig) launch(program string, env []string, args ...string) (*Process, error) {
+	name := program + "-" + strconv.Itoa(len(r.started))
+	p := &Process{name: name, path: filepath.Join(r.programs, program), args: args, env: append(append(os.Environ(), r.env...), env...), log: filepath.Join(r.dir, name+".log")}
+	if err := p.start(); err != nil {
+		return nil, err
+	}
+	r.started = append(r.started, p)
+	return p, nil
+}
