@@ -3,6 +3,7 @@ module github.com/ai-backlog/ingest/devstack
 go 1.26.8
 
 require (
+	github.com/creack/pty v1.1.24
 	github.com/ebitengine/purego v0.11.3
 	github.com/stretchr/testify v1.11.1
 	github.com/temporalio/ui-server/v2 v2.54.1

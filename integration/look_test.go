@@ -23,7 +23,7 @@ func (s *scene) reset() {
 	os := make(kadm.Offsets)
 	ends.Each(func(o kadm.ListedOffset) { os.AddOffset(o.Topic, o.Partition, 0, -1) })
 	// Kafka refuses while the group has members: until the sessions of those that were killed or frozen are over.
-	require.NoError(s.t, rig.Until(s.ctx, "set the offsets back", func(ctx context.Context) (bool, string) {
+	require.NoError(s.t, s.Until(s.ctx, "set the offsets back", func(ctx context.Context) (bool, string) {
 		err := adm.CommitAllOffsets(ctx, rig.Group, os)
 		return err == nil, fmt.Sprint(err)
 	}))
@@ -38,7 +38,7 @@ func TestOffsetsSetBackDoubleNothing(t *testing.T) {
 	require.NoError(t, s.consumer.Restart())
 	s.send(5_000)
 	s.exact()
-	require.NoError(t, rig.Until(s.ctx, "the log says how many were there", func(context.Context) (bool, string) {
+	require.NoError(t, s.Until(s.ctx, "the log says how many were there", func(context.Context) (bool, string) {
 		return strings.Contains(s.worker.Log(), "records are there already"), ""
 	}))
 	s.exact()

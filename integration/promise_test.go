@@ -59,7 +59,7 @@ func (s *scene) send(n int) {
 // stored waits until about n records have a place.
 func (s *scene) stored(n int64) {
 	s.t.Helper()
-	require.NoError(s.t, rig.Until(s.ctx, "wait for records", func(ctx context.Context) (bool, string) {
+	require.NoError(s.t, s.Until(s.ctx, "wait for records", func(ctx context.Context) (bool, string) {
 		b, err := s.Count(ctx)
 		return err == nil && b.Stored+b.Dead >= n, ""
 	}))

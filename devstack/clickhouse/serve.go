@@ -13,14 +13,13 @@ import (
 	"syscall"
 	"unsafe"
 
+	"github.com/creack/pty"
 	"github.com/ebitengine/purego"
 	"golang.org/x/sys/unix"
 )
 
-// script opens both listeners, then reads a pipe that nothing is ever written to: the server lives until it is closed.
-const script = "SYSTEM START LISTEN TCP; SYSTEM START LISTEN HTTP; " +
-	"SELECT * FROM file('-', LineAsString) FORMAT Null; " +
-	"SYSTEM STOP LISTEN TCP; SYSTEM STOP LISTEN HTTP"
+// script opens both listeners. After it the library sits at its prompt, on a terminal on which nobody types.
+const script = "SYSTEM START LISTEN TCP; SYSTEM START LISTEN HTTP"
 
 // library is the part of libchdb's C interface that is used.
 type library struct {
@@ -55,9 +54,11 @@ func serve(lib, config string) error {
 	if err != nil {
 		return err
 	}
-	// --config-file because a config.xml in the working directory would be read unasked; --log-level because the one in
-	// the file is not heeded.
-	result := l.run("clickhouse", "--config-file="+config, "--log-level=warning", "--query", script)
+	// --interactive because otherwise any exception on the thread of a connection ends the process: a client that is killed while
+	// it waits for an answer, a login that fails. --config-file because a config.xml in the working directory would be read
+	// unasked; --log-level because the one in the file is not heeded, and warnings come by the dozen in a second.
+	result := l.run("clickhouse", "--config-file="+config, "--log-level=error", "--interactive", "--query", script,
+		"--disable_suggestion", "--history_file="+os.DevNull)
 	if result != nil {
 		if text := l.resultError(result); text != "" {
 			return errors.New(text)
@@ -69,22 +70,22 @@ func serve(lib, config string) error {
 	return nil
 }
 
-// tieToParent puts a pipe in the place of standard input for the script to read, and closes it, once, on SIGTERM, SIGINT,
-// or the end of the real standard input. The answer says whether that happened.
+// tieToParent puts a terminal in the place of standard input, for the prompt to wait at, and hangs it up, once, on SIGTERM,
+// SIGINT, or the end of the real standard input. The answer says whether that happened.
 func tieToParent() (*atomic.Bool, error) {
 	parent, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 3)
 	if err != nil {
 		return nil, fmt.Errorf("keep standard input: %w", err)
 	}
-	r, w, err := os.Pipe()
+	keyboard, terminal, err := pty.Open()
 	if err != nil {
-		return nil, fmt.Errorf("pipe: %w", err)
+		return nil, fmt.Errorf("open a terminal: %w", err)
 	}
-	if err := unix.Dup2(int(r.Fd()), 0); err != nil {
+	if err := unix.Dup2(int(terminal.Fd()), 0); err != nil {
 		return nil, fmt.Errorf("replace standard input: %w", err)
 	}
-	if err := r.Close(); err != nil {
-		return nil, fmt.Errorf("pipe: %w", err)
+	if err := terminal.Close(); err != nil {
+		return nil, fmt.Errorf("terminal: %w", err)
 	}
 	// A client that goes away raises SIGPIPE on a thread of the library, and Go's handler would end the process silently.
 	signal.Ignore(syscall.SIGPIPE, syscall.SIGHUP)
@@ -102,7 +103,7 @@ func tieToParent() (*atomic.Bool, error) {
 		case <-gone:
 		}
 		asked.Store(true)
-		_ = w.Close()
+		_ = keyboard.Close()
 	}()
 	return &asked, nil
 }

@@ -4,11 +4,14 @@ package stack_test
 
 import (
 	"context"
+	"encoding/binary"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -119,4 +122,49 @@ func TestStackExportsWhatProgramsAndTestsRead(t *testing.T) {
 	} {
 		require.Contains(t, text, want)
 	}
+}
+
+// loginAs opens the native protocol as a user that does not exist, and answers the kind of packet that comes back.
+func loginAs(ctx context.Context, s *stack.Server, user string) (byte, error) {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", s.Addr())
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = conn.Close() }()
+	text := func(b []byte, s string) []byte { return append(binary.AppendUvarint(b, uint64(len(s))), s...) }
+	hello := text([]byte{0}, "test")                  // packet Hello, the client's name
+	hello = append(hello, 1, 0)                       // the client's version
+	hello = binary.AppendUvarint(hello, 54000)        // of the protocol
+	hello = text(text(text(hello, ""), user), "none") // database, user, password
+	if _, err := conn.Write(hello); err != nil {
+		return 0, err
+	}
+	var kind [1]byte
+	_, err = io.ReadFull(conn, kind[:])
+	return kind[0], err
+}
+
+func TestClickHouseOutlivesAClientsFaults(t *testing.T) {
+	s := clickhouse(t)
+	const exception = 2
+	for range 3 {
+		kind, err := loginAs(t.Context(), s, "nobody")
+		require.NoError(t, err)
+		require.EqualValues(t, exception, kind)
+	}
+	// An exception on a connection's thread takes a moment to end the process, if it does.
+	require.Never(t, func() bool { return s.Died() != nil }, time.Second, 10*time.Millisecond)
+	require.Equal(t, "1", ask(t, s, "SELECT 1"))
+}
+
+func TestDiedTellsAnEndThatNobodyAskedFor(t *testing.T) {
+	s := clickhouse(t)
+	require.NoError(t, s.Died())
+	require.NoError(t, syscall.Kill(s.PID(), syscall.SIGKILL))
+	<-s.Exited()
+	require.ErrorContains(t, s.Died(), "clickhouse ended by itself: signal: killed")
+	require.NoError(t, s.Start(t.Context()))
+	require.NoError(t, s.Died())
+	require.NoError(t, s.Kill())
+	require.NoError(t, s.Died())
 }

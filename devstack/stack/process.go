@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"sync/atomic"
 	"syscall"
 )
 
@@ -17,6 +18,7 @@ type process struct {
 	stdin io.Closer     // the child ends when this is closed, by us or by our death
 	done  chan struct{} // closed when the child was waited for
 	lock  io.Closer     // on the data; let go when the child is gone
+	asked atomic.Bool   // to end, by us
 }
 
 // spawn starts the program with its output appended to the log. It owns the lock if it succeeds.

@@ -78,6 +78,16 @@ func (s *Server) Exited() <-chan struct{} {
 	return ended
 }
 
+// Died is nil while the server runs, and after Kill or Stop. After an end that nobody asked for it says how it ended, with the
+// end of its log.
+func (s *Server) Died() error {
+	p := s.process()
+	if p == nil || p.alive() || p.asked.Load() {
+		return nil
+	}
+	return fmt.Errorf("%s ended by itself: %s\n%s", s.name, p.cmd.ProcessState, s.tail())
+}
+
 func (s *Server) process() *process {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -200,6 +210,9 @@ func (s *Server) end(sig syscall.Signal) error {
 	if p == nil {
 		return nil
 	}
+	if p.alive() {
+		p.asked.Store(true)
+	}
 	if err := p.signal(sig); err != nil {
 		return fmt.Errorf("send %s to %s: %w", sig, s.name, err)
 	}
@@ -244,7 +257,7 @@ func (s *Server) Restart(ctx context.Context) error {
 
 // tail is the end of the log, for errors: its last lines, each cut, because Temporal's end in long stack traces.
 func (s *Server) tail() string {
-	const lines, width = 10, 500
+	const lines, width = 20, 300
 	text, err := os.ReadFile(s.Log())
 	if err != nil {
 		return err.Error()

@@ -85,15 +85,18 @@ func (r *Rig) Count(ctx context.Context) (Books, error) {
 	return b, nil
 }
 
-// Until polls until the condition holds, and says what it last saw when ctx
-// ends first.
-func Until(ctx context.Context, what string, cond func(context.Context) (bool, string)) error {
+// Until polls until the condition holds. It gives up when ctx ends, and says what it last saw, or at once when a server or a
+// program ended that nobody asked to.
+func (r *Rig) Until(ctx context.Context, what string, cond func(context.Context) (bool, string)) error {
 	t := time.NewTicker(200 * time.Millisecond)
 	defer t.Stop()
 	for {
 		ok, saw := cond(ctx)
 		if ok {
 			return nil
+		}
+		if err := r.Died(); err != nil {
+			return fmt.Errorf("%s: %w", what, err)
 		}
 		select {
 		case <-ctx.Done():
@@ -107,7 +110,7 @@ func Until(ctx context.Context, what string, cond func(context.Context) (bool, s
 func (r *Rig) Drain(ctx context.Context, sent *Sent) (Books, error) {
 	var b Books
 	want := sent.Good.Load() + sent.Broken.Load()
-	err := Until(ctx, fmt.Sprintf("wait for %d records", want), func(ctx context.Context) (bool, string) {
+	err := r.Until(ctx, fmt.Sprintf("wait for %d records", want), func(ctx context.Context) (bool, string) {
 		var err error
 		ask, cancel := context.WithTimeout(ctx, 5*time.Second)
 		defer cancel()
@@ -121,7 +124,7 @@ func (r *Rig) Drain(ctx context.Context, sent *Sent) (Books, error) {
 
 // Settled waits until no batch runs any more, so that nothing can still change.
 func (r *Rig) Settled(ctx context.Context) error {
-	return Until(ctx, "wait for open batches", func(ctx context.Context) (bool, string) {
+	return r.Until(ctx, "wait for open batches", func(ctx context.Context) (bool, string) {
 		n, err := r.OpenBatches(ctx)
 		return err == nil && n == 0, fmt.Sprint(n, " open, ", err)
 	})
@@ -157,5 +160,5 @@ func (r *Rig) Freshness(ctx context.Context) (p50, p99 time.Duration, err error)
 
 // AwaitLog waits until the process has printed the text.
 func (r *Rig) AwaitLog(ctx context.Context, p *Process, text string) error {
-	return Until(ctx, "wait for "+text, func(context.Context) (bool, string) { return strings.Contains(p.Log(), text), "" })
+	return r.Until(ctx, "wait for "+text, func(context.Context) (bool, string) { return strings.Contains(p.Log(), text), "" })
 }

@@ -19,6 +19,7 @@ type Process struct {
 	cmd             *exec.Cmd
 	done            chan struct{}
 	err             error
+	asked           bool // to end, by us
 }
 
 func (p *Process) start() error {
@@ -29,7 +30,7 @@ func (p *Process) start() error {
 	p.cmd = exec.Command(p.path, p.args...) //nolint:gosec,noctx // our own program, ended by Kill
 	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = p.env, f, f
 	p.cmd.SysProcAttr = dieWithParent()
-	p.done = make(chan struct{})
+	p.done, p.asked = make(chan struct{}), false
 	started := make(chan error, 1)
 	go func() { // the parent-death signal goes with the thread that started the child
 		runtime.LockOSThread()
@@ -57,6 +58,7 @@ func (p *Process) Kill() { p.end(syscall.SIGKILL) }
 func (p *Process) Stop() { p.end(syscall.SIGTERM) }
 
 func (p *Process) end(sig os.Signal) {
+	p.asked = true
 	_ = p.cmd.Process.Signal(sig)
 	if sig == syscall.SIGKILL {
 		_ = p.cmd.Process.Signal(syscall.SIGCONT)
@@ -84,6 +86,15 @@ func (p *Process) Alive() bool {
 	default:
 		return true
 	}
+}
+
+// died is nil while it runs, after it was asked to end, and after it ended in success.
+func (p *Process) died() error {
+	if p.Alive() || p.asked || p.cmd.ProcessState.Success() {
+		return nil
+	}
+	log := p.Log()
+	return fmt.Errorf("%s ended by itself: %s\n%s", p.name, p.cmd.ProcessState, log[max(0, len(log)-2000):])
 }
 
 // Wait is the exit code, when it has ended by itself.

@@ -4,6 +4,7 @@ package rig
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -88,6 +89,18 @@ func Start(ctx context.Context, o Options) (*Rig, error) {
 }
 
 func (r *Rig) servers() []*stack.Server { return []*stack.Server{r.Kafka, r.ClickHouse, r.Temporal} }
+
+// Died says which servers and programs ended though nobody asked them to.
+func (r *Rig) Died() error {
+	var errs []error
+	for _, s := range r.servers() {
+		errs = append(errs, s.Died())
+	}
+	for _, p := range r.started {
+		errs = append(errs, p.died())
+	}
+	return errors.Join(errs...)
+}
 
 // Close ends the programs, then the servers.
 func (r *Rig) Close() {
