@@ -68,8 +68,7 @@ func (s *scene) stored(n int64) {
 // exact waits for every record and for the end of every batch, then counts.
 func (s *scene) exact() {
 	s.t.Helper()
-	_, err := s.Drain(s.ctx, &s.sent)
-	require.NoError(s.t, err)
+	require.NoError(s.t, s.Drain(s.ctx, &s.sent))
 	require.NoError(s.t, s.Settled(s.ctx))
 	b, err := s.Count(s.ctx)
 	require.NoError(s.t, err)
@@ -146,8 +145,7 @@ func TestAFrozenConsumerThawsAfterItsSession(t *testing.T) {
 		s.stored(s.sent.Good.Load() - 15_000)
 		require.NoError(t, zombie.Freeze())
 		s.send(20_000)
-		_, err = s.Drain(s.ctx, &s.sent) // the other one has taken over
-		require.NoError(t, err)
+		require.NoError(t, s.Drain(s.ctx, &s.sent)) // the other one has taken over
 		s.send(5_000)
 		require.NoError(t, zombie.Thaw())
 	}

@@ -64,12 +64,15 @@ func round(ctx context.Context, number, n int) error {
 		return err
 	}
 	pids["consumer"] = consumer.PID()
-	books, err := r.Drain(ctx, &sent)
-	if err != nil {
+	if err := r.Drain(ctx, &sent); err != nil {
 		return err
 	}
 	took := time.Since(began)
 	after, err := cpu(pids)
+	if err != nil {
+		return err
+	}
+	books, err := r.Count(ctx)
 	if err != nil {
 		return err
 	}

@@ -56,7 +56,7 @@ func run(ctx context.Context, o options) error {
 	if err := <-away; err != nil {
 		return err
 	}
-	if _, err := r.Drain(ctx, &sent); err != nil {
+	if err := r.Drain(ctx, &sent); err != nil {
 		return err
 	}
 	took := time.Since(began)

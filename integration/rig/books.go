@@ -106,20 +106,20 @@ func (r *Rig) Until(ctx context.Context, what string, cond func(context.Context)
 	}
 }
 
-// Drain waits until as many records are stored or dead as were acknowledged.
-func (r *Rig) Drain(ctx context.Context, sent *Sent) (Books, error) {
-	var b Books
+// Drain waits until as many records are stored or dead as were acknowledged. It asks for no more than row counts, which the
+// server knows without reading: a benchmark should not measure its own questions.
+func (r *Rig) Drain(ctx context.Context, sent *Sent) error {
 	want := sent.Good.Load() + sent.Broken.Load()
-	err := r.Until(ctx, fmt.Sprintf("wait for %d records", want), func(ctx context.Context) (bool, string) {
-		var err error
+	return r.Until(ctx, fmt.Sprintf("wait for %d records", want), func(ctx context.Context) (bool, string) {
 		ask, cancel := context.WithTimeout(ctx, 5*time.Second)
 		defer cancel()
-		if b, err = r.Count(ask); err != nil {
+		var rows uint64
+		const q = "SELECT sum(n) FROM (SELECT count() n FROM logs UNION ALL SELECT count() FROM metrics UNION ALL SELECT count() FROM events UNION ALL SELECT count() FROM dead_letters)"
+		if err := r.DB.QueryRow(ask, q).Scan(&rows); err != nil {
 			return false, err.Error()
 		}
-		return b.Stored+b.Dead >= want, fmt.Sprintf("%+v", b)
+		return int64(rows) >= want, fmt.Sprint(rows, " rows") //nolint:gosec // far below 2^63
 	})
-	return b, err
 }
 
 // Settled waits until no batch runs any more, so that nothing can still change.
