@@ -1,6 +1,7 @@
 -- Coordinates (_topic_id, _partition, _offset) are a record's identity. The two aggregate projections answer, inside each part and so
 -- atomic with its rows, which of them are here; queries must repeat their expressions to the letter.
--- Sorted for the questions asked of logs: a service, or all of them, over a time.
+-- Sorted for the questions asked of logs: a service, or all of them, over a time. To the second only: rows of one second stay as they
+-- arrived, which halves what merges cost, and a range of time still reads no more granules. toStartOfMinute would wrap after 2106.
 CREATE TABLE IF NOT EXISTS {{.Database}}.logs
 (
     timestamp DateTime64(6, 'UTC') CODEC(Delta(8), ZSTD(1)),
@@ -27,5 +28,5 @@ CREATE TABLE IF NOT EXISTS {{.Database}}.logs
 )
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(timestamp)
-ORDER BY (service, timestamp)
+ORDER BY (service, toStartOfSecond(timestamp))
 SETTINGS non_replicated_deduplication_window = 100000, lightweight_mutation_projection_mode = 'rebuild'

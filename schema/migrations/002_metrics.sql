@@ -1,6 +1,6 @@
 -- Coordinates (_topic_id, _partition, _offset) are a record's identity. The two aggregate projections answer, inside each part and so
 -- atomic with its rows, which of them are here; queries must repeat their expressions to the letter.
--- Sorted for one metric of one service over a time, which is what a graph reads.
+-- Sorted for one metric of one service over a time, which is what a graph reads; to the second, as logs are.
 CREATE TABLE IF NOT EXISTS {{.Database}}.metrics
 (
     timestamp DateTime64(6, 'UTC') CODEC(Delta(8), ZSTD(1)),
@@ -25,5 +25,5 @@ CREATE TABLE IF NOT EXISTS {{.Database}}.metrics
 )
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(timestamp)
-ORDER BY (name, service, timestamp)
+ORDER BY (name, service, toStartOfSecond(timestamp))
 SETTINGS non_replicated_deduplication_window = 100000, lightweight_mutation_projection_mode = 'rebuild'

@@ -1,6 +1,6 @@
 -- Coordinates (_topic_id, _partition, _offset) are a record's identity. The two aggregate projections answer, inside each part and so
 -- atomic with its rows, which of them are here; queries must repeat their expressions to the letter.
--- Sorted for one type of event of one service over a time. A task or a trace is found by its index.
+-- Sorted for one type of event of one service over a time. A task or a trace is found by its index; to the second, as logs are.
 CREATE TABLE IF NOT EXISTS {{.Database}}.events
 (
     timestamp DateTime64(6, 'UTC') CODEC(Delta(8), ZSTD(1)),
@@ -27,5 +27,5 @@ CREATE TABLE IF NOT EXISTS {{.Database}}.events
 )
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(timestamp)
-ORDER BY (type, service, timestamp)
+ORDER BY (type, service, toStartOfSecond(timestamp))
 SETTINGS non_replicated_deduplication_window = 100000, lightweight_mutation_projection_mode = 'rebuild'
