@@ -16,6 +16,7 @@ type dictionary struct {
 
 type word struct {
 	hash     uint32
+	next     uint32 // the word that came after this one the last time
 	from, to int
 }
 
@@ -24,6 +25,18 @@ func newDictionary() dictionary {
 }
 
 func (d *dictionary) at(i uint32) []byte { return d.buf[d.words[i].from:d.words[i].to] }
+
+// after is the index of b, which comes after the word last. What came after it the last time is tried first: a column of one value,
+// and the keys of maps that are all alike, need no hash.
+func (d *dictionary) after(last uint32, b []byte) uint32 {
+	guess := d.words[last].next
+	if string(d.at(guess)) == string(b) {
+		return guess
+	}
+	n := d.index(b)
+	d.words[last].next = n
+	return n
+}
 
 func (d *dictionary) index(b []byte) uint32 {
 	hash := uint32(maphash.Bytes(d.seed, b)) //nolint:gosec // half of the hash is enough
@@ -42,8 +55,8 @@ func (d *dictionary) add(slot, hash uint32, b []byte) uint32 {
 	d.buf = binary.AppendUvarint(d.buf, uint64(len(b)))
 	from := len(d.buf)
 	d.buf = append(d.buf, b...)
-	d.words = append(d.words, word{hash, from, len(d.buf)})
-	n := uint32(len(d.words)) //nolint:gosec // a block has far fewer rows
+	n := uint32(len(d.words)) + 1 //nolint:gosec // a block has far fewer rows
+	d.words = append(d.words, word{hash: hash, next: n - 1, from: from, to: len(d.buf)})
 	d.table[slot] = n
 	if 2*len(d.words) > len(d.table) {
 		d.grow()

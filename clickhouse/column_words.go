@@ -26,10 +26,8 @@ func NewWords() *Words { return &Words{dict: newDictionary()} }
 // Append adds a row. v is copied if the block does not have it yet.
 func (c *Words) Append(v []byte) {
 	if n := len(c.rows); n > 0 {
-		if last := c.rows[n-1]; string(c.dict.at(last)) == string(v) {
-			c.rows = append(c.rows, last)
-			return
-		}
+		c.rows = append(c.rows, c.dict.after(c.rows[n-1], v))
+		return
 	}
 	c.rows = append(c.rows, c.dict.index(v))
 }

@@ -7,6 +7,7 @@ const extraField = "extra"
 type decoder struct {
 	parser
 	fields []field
+	expect int      // the field that find tries first
 	seen   uint32   // bit per field: the key was there
 	wrong  Rejected // the first fault of a field
 	decoded
@@ -90,10 +91,18 @@ func (d *decoder) record() {
 	}
 }
 
-// find is the field's index, -1 for an unknown one.
+// find is the field's index, -1 for an unknown one. The search begins where the last one ended, because producers write their fields
+// in one order.
 func (d *decoder) find(key []byte) int {
-	for i := range d.fields {
+	for i := d.expect; i < len(d.fields); i++ {
 		if d.fields[i].name == string(key) {
+			d.expect = i + 1
+			return i
+		}
+	}
+	for i := range d.expect {
+		if d.fields[i].name == string(key) {
+			d.expect = i + 1
 			return i
 		}
 	}
