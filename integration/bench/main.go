@@ -19,7 +19,7 @@ import (
 )
 
 func main() {
-	n := flag.Int("records", 3_000_000, "records, all logs")
+	n := flag.Int("records", 5_000_000, "records, all logs")
 	rounds := flag.Int("rounds", 3, "measured rounds; each has servers of its own")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)

@@ -2,6 +2,7 @@
 -- atomic with its rows, which of them are here; queries must repeat their expressions to the letter.
 -- Sorted for the questions asked of logs: a service, or all of them, over a time. To the second only: rows of one second stay as they
 -- arrived, which halves what merges cost, and a range of time still reads no more granules. toStartOfMinute would wrap after 2106.
+-- ZSTD halves the disk. Attributes repeat so much that LZ4, the default, does nearly as well on them, for a fifth less CPU in merges.
 CREATE TABLE IF NOT EXISTS {{.Database}}.logs
 (
     timestamp DateTime64(6, 'UTC') CODEC(Delta(8), ZSTD(1)),
@@ -12,7 +13,7 @@ CREATE TABLE IF NOT EXISTS {{.Database}}.logs
     agent_id LowCardinality(String),
     trace_id String CODEC(ZSTD(1)),
     span_id String CODEC(ZSTD(1)),
-    attributes Map(LowCardinality(String), String) CODEC(ZSTD(1)),
+    attributes Map(LowCardinality(String), String),
     extra String CODEC(ZSTD(1)),
     _topic LowCardinality(String),
     _topic_id UUID CODEC(ZSTD(1)),

@@ -10,7 +10,7 @@ CREATE TABLE IF NOT EXISTS {{.Database}}.metrics
     unit LowCardinality(String),
     service LowCardinality(String),
     agent_id LowCardinality(String),
-    tags Map(LowCardinality(String), String) CODEC(ZSTD(1)),
+    tags Map(LowCardinality(String), String),
     extra String CODEC(ZSTD(1)),
     _topic LowCardinality(String),
     _topic_id UUID CODEC(ZSTD(1)),
