@@ -45,7 +45,7 @@ func TestEveryProblemOfTheConsumerIsReportedByItsVariable(t *testing.T) {
 			cfg, err := load(nil)
 			if len(c.want) == 0 {
 				require.NoError(t, err)
-				require.Equal(t, []string{"ai_backlog_logs", "ai_backlog_metrics", "ai_backlog_events"}, cfg.topics())
+				require.Equal(t, []string{"ai_backlog_logs", "ai_backlog_metrics", "ai_backlog_events"}, cfg.Topics.Names())
 				require.Equal(t, time.Second, cfg.BatchLinger)
 				return
 			}

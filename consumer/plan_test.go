@@ -20,6 +20,7 @@ import (
 	"github.com/ai-backlog/ingest/batch"
 	"github.com/ai-backlog/ingest/kafka"
 	"github.com/ai-backlog/ingest/planlog"
+	"github.com/ai-backlog/ingest/settings"
 )
 
 // lines is a log that is read while it is written.
@@ -42,7 +43,7 @@ func (l *lines) String() string {
 
 func newPlanning(t *testing.T, c *kfake.Cluster) (*planning, *lines) {
 	t.Helper()
-	cfg := Config{Kafka: kafka.Config{Servers: c.ListenAddrs(), GroupID: "g", SecurityProtocol: "PLAINTEXT"}, SessionTimeout: 6 * time.Second, TopicLogs: "logs"}
+	cfg := Config{Kafka: kafka.Config{Servers: c.ListenAddrs(), GroupID: "g", SecurityProtocol: "PLAINTEXT"}, SessionTimeout: 6 * time.Second, Topics: settings.Topics{Logs: "logs"}}
 	m, err := kafka.Join(cfg.Kafka, cfg.SessionTimeout, []string{"logs"})
 	require.NoError(t, err)
 	t.Cleanup(m.Client.Close)

@@ -33,7 +33,7 @@ func run(ctx context.Context, cfg Config) error {
 	logger := monitor.Logger(cfg.LogLevel)
 	slog.SetDefault(logger)
 	reg := monitor.Registry()
-	m := newMetrics(reg, cfg.topics())
+	m := newMetrics(reg, cfg.Topics.Names())
 	var working atomic.Bool
 	if err := monitor.Serve(ctx, cfg.MetricsAddr, reg, func() error {
 		if !working.Load() {
@@ -43,7 +43,7 @@ func run(ctx context.Context, cfg Config) error {
 	}); err != nil {
 		return err
 	}
-	member, err := kafka.Join(cfg.Kafka, cfg.SessionTimeout, cfg.topics(), clientLog(ctx, logger)...)
+	member, err := kafka.Join(cfg.Kafka, cfg.SessionTimeout, cfg.Topics.Names(), clientLog(ctx, logger)...)
 	if err != nil {
 		return err
 	}
@@ -63,13 +63,13 @@ func run(ctx context.Context, cfg Config) error {
 	}
 	plans := &batches{c: temporal, namespace: namespace(cfg.Temporal), watches: newWatches(ctx, temporal)}
 	working.Store(true)
-	logger.Info("consumer is ready", "topics", cfg.topics(), "group", cfg.Kafka.GroupID)
+	logger.Info("consumer is ready", "topics", cfg.Topics.Names(), "group", cfg.Kafka.GroupID)
 	asked := ctx // to stop, by whoever started the program
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var wg sync.WaitGroup
 	wg.Go(func() { member.Renew(ctx) })
-	for _, t := range cfg.topics() {
+	for _, t := range cfg.Topics.Names() {
 		p := &planning{cfg: cfg, name: t, member: member, temporal: plans, retention: retention, metrics: m, log: logger}
 		wg.Go(func() {
 			if err := p.run(ctx); err != nil {

@@ -85,7 +85,7 @@ func (f sendFlags) run(ctx context.Context, files []string, stdin io.Reader, out
 	if err != nil {
 		return err
 	}
-	topic := cmp.Or(f.topic, c.topic(kind))
+	topic := cmp.Or(f.topic, c.Topics.Of(kind))
 	if err := readable(files); err != nil {
 		return err
 	}

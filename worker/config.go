@@ -6,29 +6,25 @@ import (
 	"fmt"
 	"log/slog"
 
-	"github.com/caarlos0/env/v11"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/contrib/envconfig"
 
 	"github.com/ai-backlog/ingest/clickhouse"
 	"github.com/ai-backlog/ingest/kafka"
-	"github.com/ai-backlog/ingest/record"
+	"github.com/ai-backlog/ingest/settings"
 )
 
 // Config is what the worker reads from its environment.
 type Config struct {
 	Kafka      kafka.Config
+	Topics     settings.Topics
 	ClickHouse clickhouse.Config
 	Temporal   client.Options
 
-	TopicLogs    string     `env:"TOPIC_LOGS" envDefault:"ai_backlog_logs"`
-	TopicMetrics string     `env:"TOPIC_METRICS" envDefault:"ai_backlog_metrics"`
-	TopicEvents  string     `env:"TOPIC_EVENTS" envDefault:"ai_backlog_events"`
-	InsertsAt    int        `env:"WORKER_INSERTS" envDefault:"3"`
-	MemoryLimit  int64      `env:"WORKER_MEMORY_MIB" envDefault:"500"`
-	TTLDays      int        `env:"TTL_DAYS" envDefault:"0"`
-	MetricsAddr  string     `env:"METRICS_ADDR" envDefault:"127.0.0.1:9465"`
-	LogLevel     slog.Level `env:"LOG_LEVEL" envDefault:"info"`
+	InsertsAt   int        `env:"WORKER_INSERTS" envDefault:"3"`
+	MemoryLimit int64      `env:"WORKER_MEMORY_MIB" envDefault:"500"`
+	TTLDays     int        `env:"TTL_DAYS" envDefault:"0"`
+	MetricsAddr string     `env:"METRICS_ADDR" envDefault:"127.0.0.1:9465"`
+	LogLevel    slog.Level `env:"LOG_LEVEL" envDefault:"info"`
 }
 
 // load reads the configuration and reports every problem at once.
@@ -41,16 +37,10 @@ func load(args []string) (Config, error) {
 	if err := flags.Parse(args); err != nil {
 		return cfg, err
 	}
-	errs := []error{env.Parse(&cfg)}
-	if errs[0] == nil {
-		errs = append(errs, cfg.Kafka.Validate(), cfg.ClickHouse.Validate(), cfg.validate())
-	}
+	read := settings.Read(&cfg)
 	var err error
-	cfg.Temporal, err = envconfig.LoadDefaultClientOptions()
-	if err != nil {
-		errs = append(errs, fmt.Errorf("TEMPORAL_*: %w", err))
-	}
-	return cfg, errors.Join(errs...)
+	cfg.Temporal, err = settings.Temporal()
+	return cfg, errors.Join(read, cfg.Kafka.Validate(), cfg.ClickHouse.Validate(), cfg.Topics.Validate(), cfg.validate(), err)
 }
 
 func (c Config) validate() error {
@@ -64,11 +54,5 @@ func (c Config) validate() error {
 	if c.TTLDays < 0 {
 		errs = append(errs, fmt.Errorf("TTL_DAYS is %d: give the days to keep rows, or 0 to keep them for ever", c.TTLDays))
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, settings.MetricsAddr(c.MetricsAddr))...)
 }
-
-func (c Config) kinds() map[string]record.Kind {
-	return map[string]record.Kind{c.TopicLogs: record.Log, c.TopicMetrics: record.Metric, c.TopicEvents: record.Event}
-}
-
-func (c Config) topics() []string { return []string{c.TopicLogs, c.TopicMetrics, c.TopicEvents} }

@@ -58,13 +58,13 @@ func run(ctx context.Context, cfg Config) error {
 	defer temporal.Close()
 	w := newWorker(temporal, cfg, &activities.Activities{
 		Temporal: temporal, Reader: kafka.NewReader(s.broker), Producer: s.broker, Looker: clickhouse.NewLooker(s.queries), Inserter: s.inserter,
-		Killer: s.killer, Queries: s.queries, Kinds: cfg.kinds(), Metrics: activities.NewMetrics(reg, cfg.topics()),
+		Killer: s.killer, Queries: s.queries, Kinds: cfg.Topics.Kinds(), Metrics: activities.NewMetrics(reg, cfg.Topics.Names()),
 	})
 	if err := w.Start(); err != nil {
 		return fmt.Errorf("start worker: %w", err)
 	}
 	working.Store(true)
-	logger.Info("worker is ready", "task_queue", workflows.TaskQueue, "topics", cfg.topics(), "inserts", cfg.InsertsAt)
+	logger.Info("worker is ready", "task_queue", workflows.TaskQueue, "topics", cfg.Topics.Names(), "inserts", cfg.InsertsAt)
 	<-ctx.Done()
 	working.Store(false)
 	w.Stop()
@@ -118,7 +118,7 @@ func prepare(ctx context.Context, logger *slog.Logger, cfg Config, s servers) (c
 	if err := prepareClickHouse(ctx, logger, s.queries, cfg); err != nil {
 		return nil, err
 	}
-	if err := checkKafka(ctx, logger, s.broker, cfg.topics(), cfg.Kafka); err != nil {
+	if err := checkKafka(ctx, logger, s.broker, cfg.Topics.Names(), cfg.Kafka); err != nil {
 		return nil, err
 	}
 	cfg.Temporal.Logger = log.NewStructuredLogger(logger)

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+var ours = regexp.MustCompile(`^(KAFKA|TOPIC|CLICKHOUSE|WORKER|TTL|METRICS|LOG)_`)
+
+func TestEveryProblemOfTheWorkerIsReportedByItsVariable(t *testing.T) {
+	for name, c := range map[string]struct {
+		env  map[string]string
+		want []string
+	}{
+		"the defaults are good":   {nil, nil},
+		"no metrics":              {map[string]string{"METRICS_ADDR": "off"}, nil},
+		"inserts":                 {map[string]string{"WORKER_INSERTS": "0"}, []string{"WORKER_INSERTS is 0"}},
+		"memory":                  {map[string]string{"WORKER_MEMORY_MIB": "100"}, []string{"WORKER_MEMORY_MIB is 100"}},
+		"TTL":                     {map[string]string{"TTL_DAYS": "-1"}, []string{"TTL_DAYS is -1"}},
+		"metrics":                 {map[string]string{"METRICS_ADDR": "here"}, []string{"METRICS_ADDR"}},
+		"one topic for two kinds": {map[string]string{"TOPIC_EVENTS": "ai_backlog_logs"}, []string{"TOPIC_EVENTS"}},
+		"a number inside another struct": {map[string]string{"CLICKHOUSE_PORT": "native"},
+			[]string{`CLICKHOUSE_PORT is "native": give a number`}},
+		"what parses and what does not": {map[string]string{"CLICKHOUSE_SECURE": "yes", "WORKER_INSERTS": "many", "LOG_LEVEL": "loud", "TTL_DAYS": "-2",
+			"CLICKHOUSE_COMPRESSION": "zip", "KAFKA_SECURITY_PROTOCOL": "TLS"},
+			[]string{"CLICKHOUSE_SECURE", "WORKER_INSERTS", "LOG_LEVEL", "TTL_DAYS", "CLICKHOUSE_COMPRESSION", "KAFKA_SECURITY_PROTOCOL"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, kv := range os.Environ() { // what make test sets for the real servers
+				if k, _, _ := strings.Cut(kv, "="); ours.MatchString(k) {
+					t.Setenv(k, "") // the default
+				}
+			}
+			for k, v := range c.env {
+				t.Setenv(k, v)
+			}
+			cfg, err := load(nil)
+			require.Equal(t, []string{"ai_backlog_logs", "ai_backlog_metrics"}, cfg.Topics.Names()[:2])
+			if len(c.want) == 0 {
+				require.NoError(t, err)
+				require.Equal(t, 3, cfg.InsertsAt)
+				require.EqualValues(t, 500, cfg.MemoryLimit)
+				require.Equal(t, []string{"localhost:9000"}, cfg.ClickHouse.Addresses())
+				return
+			}
+			for _, w := range c.want {
+				require.ErrorContains(t, err, w)
+			}
+			require.Len(t, strings.Split(err.Error(), "\n"), len(c.want), "%v", err)
+		})
+	}
+}
