@@ -23,11 +23,17 @@ func TestEveryProblemOfTheWorkerIsReportedByItsVariable(t *testing.T) {
 		"TTL":                     {map[string]string{"TTL_DAYS": "-1"}, []string{"TTL_DAYS is -1"}},
 		"metrics":                 {map[string]string{"METRICS_ADDR": "here"}, []string{"METRICS_ADDR"}},
 		"one topic for two kinds": {map[string]string{"TOPIC_EVENTS": "ai_backlog_logs"}, []string{"TOPIC_EVENTS"}},
-		"a number inside another struct": {map[string]string{"CLICKHOUSE_PORT": "native"},
-			[]string{`CLICKHOUSE_PORT is "native": give a number`}},
-		"what parses and what does not": {map[string]string{"CLICKHOUSE_SECURE": "yes", "WORKER_INSERTS": "many", "LOG_LEVEL": "loud", "TTL_DAYS": "-2",
-			"CLICKHOUSE_COMPRESSION": "zip", "KAFKA_SECURITY_PROTOCOL": "TLS"},
-			[]string{"CLICKHOUSE_SECURE", "WORKER_INSERTS", "LOG_LEVEL", "TTL_DAYS", "CLICKHOUSE_COMPRESSION", "KAFKA_SECURITY_PROTOCOL"}},
+		"a number inside another struct": {
+			map[string]string{"CLICKHOUSE_PORT": "native"},
+			[]string{`CLICKHOUSE_PORT is "native": give a number`},
+		},
+		"what parses and what does not": {
+			map[string]string{
+				"CLICKHOUSE_SECURE": "yes", "WORKER_INSERTS": "many", "LOG_LEVEL": "loud", "TTL_DAYS": "-2",
+				"CLICKHOUSE_COMPRESSION": "zip", "KAFKA_SECURITY_PROTOCOL": "TLS",
+			},
+			[]string{"CLICKHOUSE_SECURE", "WORKER_INSERTS", "LOG_LEVEL", "TTL_DAYS", "CLICKHOUSE_COMPRESSION", "KAFKA_SECURITY_PROTOCOL"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, kv := range os.Environ() { // what make test sets for the real servers

@@ -40,11 +40,22 @@ func prepareClickHouse(ctx context.Context, log *slog.Logger, conn driver.Conn, 
 		return errors.As(err, &bad) || clickhouse.Classify(err).Class != clickhouse.Outage
 	})
 	if err != nil {
-		return err
+		return hint(err, cfg.ClickHouse)
 	}
 	warnings, err := schema.Check(ctx, conn, cfg.ClickHouse.Database)
 	for _, w := range warnings {
 		log.Warn("the promise is at risk", "problem", string(w))
+	}
+	return err
+}
+
+// hint adds what to do where the server's words do not say it.
+func hint(err error, cfg clickhouse.Config) error {
+	switch clickhouse.Classify(err).Name {
+	case "AUTHENTICATION_FAILED", "UNKNOWN_USER", "WRONG_PASSWORD", "REQUIRED_PASSWORD":
+		return fmt.Errorf("%w: check CLICKHOUSE_USER and CLICKHOUSE_PASSWORD", err)
+	case "ACCESS_DENIED":
+		return fmt.Errorf("%w: grant it to CLICKHOUSE_USER %s", err, cfg.User)
 	}
 	return err
 }

@@ -91,7 +91,7 @@ func play(ctx context.Context, r *rig.Rig, sent *rig.Sent, mix load.Mix, away ti
 			return err
 		}
 	}
-	if _, err := r.Drain(ctx, sent); err != nil {
+	if err := r.Drain(ctx, sent); err != nil {
 		return err
 	}
 	return r.Settled(ctx)

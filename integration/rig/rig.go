@@ -118,15 +118,16 @@ func (r *Rig) Close() {
 }
 
 // Worker starts a worker.
-func (r *Rig) Worker(env ...string) (*Process, error) { return r.launch("worker", env) }
+func (r *Rig) Worker(env ...string) (*Process, error) { return r.Launch("worker", env) }
 
 // Consumer starts a consumer.
-func (r *Rig) Consumer(env ...string) (*Process, error) { return r.launch("consumer", env) }
+func (r *Rig) Consumer(env ...string) (*Process, error) { return r.Launch("consumer", env) }
 
 // Starter runs a starter command; its output is in the process's log.
-func (r *Rig) Starter(args ...string) (*Process, error) { return r.launch("starter", nil, args...) }
+func (r *Rig) Starter(args ...string) (*Process, error) { return r.Launch("starter", nil, args...) }
 
-func (r *Rig) launch(program string, env []string, args ...string) (*Process, error) {
+// Launch starts the program of that name; env goes over what tells it where the servers are.
+func (r *Rig) Launch(program string, env []string, args ...string) (*Process, error) {
 	name := program + "-" + strconv.Itoa(len(r.started))
 	p := &Process{name: name, path: filepath.Join(r.programs, program), args: args, env: append(append(os.Environ(), r.env...), env...), log: filepath.Join(r.dir, name+".log")}
 	if err := p.start(); err != nil {
