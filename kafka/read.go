@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"sync"
@@ -36,7 +37,7 @@ func (e *LostError) Error() string {
 }
 
 const (
-	fetchBytes      = 8 << 20 // of one response: what is held at a time, before decompression
+	fetchBytes      = 8 << 20 // of one response
 	fetchWaitMillis = 500
 	minFetch        = 64 << 10
 	maxFetch        = 1 << 30
@@ -48,6 +49,7 @@ const (
 type Reader struct {
 	cl       *kgo.Client
 	patience time.Duration
+	unpack   kgo.Decompressor // of all reads: it keeps its buffers
 
 	mu   sync.Mutex
 	size map[batch.TopicID]float64 // bytes per offset on the wire, as the last range had them
@@ -55,7 +57,7 @@ type Reader struct {
 
 // NewReader opens nothing.
 func NewReader(cl *kgo.Client) *Reader {
-	return &Reader{cl: cl, patience: blips, size: map[batch.TopicID]float64{}}
+	return &Reader{cl: cl, patience: blips, unpack: kgo.DefaultDecompressor(), size: map[batch.TopicID]float64{}}
 }
 
 // Read calls each with every committed record of the range, in order, and
@@ -67,7 +69,7 @@ func NewReader(cl *kgo.Client) *Reader {
 // ErrTruncated are what was still said after those seconds, because a broker
 // that lags behind says the same, and the caller counts records as lost on it.
 func (r *Reader) Read(ctx context.Context, topic string, id batch.TopicID, rg batch.Range, each func([]*kgo.Record) error) error {
-	f := &fetcher{cl: r.cl, topic: topic, id: id, rg: rg, at: rg.First, leader: -1, size: fetchBytes, per: r.measured(id), each: each}
+	f := &fetcher{cl: r.cl, topic: topic, id: id, rg: rg, at: rg.First, leader: -1, size: fetchBytes, per: r.measured(id), unpack: r.unpack, each: each}
 	defer func() { r.measure(id, f) }()
 	for f.at <= rg.Last {
 		b := backoff.NewExponentialBackOff(backoff.WithInitialInterval(100*time.Millisecond), backoff.WithMaxInterval(2*time.Second), backoff.WithMaxElapsedTime(r.patience))
@@ -106,6 +108,7 @@ type fetcher struct {
 	per    float64 // bytes per offset before this range; 0: unknown
 	wire   int64   // bytes so far, for the estimate
 	count  int64   // offsets so far
+	unpack kgo.Decompressor
 	each   func([]*kgo.Record) error
 }
 
@@ -137,12 +140,44 @@ func (f *fetcher) step(ctx context.Context) error {
 	return f.deliver(p)
 }
 
-// deliver hands over what the response holds and moves on.
+// deliver hands over what the response holds and moves on. It decodes one record batch at a time, so that what is in memory is a
+// batch and not a response, which can be a thousand times larger when it is decompressed. Only where transactions were aborted the
+// response is decoded as a whole: which of its batches are void is told for all of them together.
 func (f *fetcher) deliver(p *kmsg.FetchResponseTopicPartition) error {
+	before := f.at
+	for rest := p.RecordBatches; len(rest) > 0 && f.at <= f.rg.Last; {
+		n := len(rest)
+		if len(p.AbortedTransactions) == 0 {
+			n = batchBytes(rest)
+		}
+		one := *p
+		one.RecordBatches, rest = rest[:n], rest[n:]
+		if err := f.process(&one); err != nil {
+			return err
+		}
+	}
+	if f.at > before {
+		f.size = fetchBytes // what was larger is behind us
+		return nil
+	}
+	return f.stuck(p)
+}
+
+// batchBytes is the length of the first record batch; all there is if that is not whole.
+func batchBytes(b []byte) int {
+	const head = 12 // first offset, length of what follows
+	if len(b) < head {
+		return len(b)
+	}
+	n := int64(binary.BigEndian.Uint32(b[8:])) + head
+	return int(min(n, int64(len(b))))
+}
+
+func (f *fetcher) process(p *kmsg.FetchResponseTopicPartition) error {
 	before := f.at
 	fp, next := kgo.ProcessFetchPartition(kgo.ProcessFetchPartitionOpts{
 		Offset: f.at, Topic: f.topic, Partition: f.rg.Partition, IsolationLevel: kgo.ReadCommitted(),
-	}, p, kgo.DefaultDecompressor(), nil)
+	}, p, f.unpack, nil)
 	if fp.Err != nil {
 		return backoff.Permanent(fmt.Errorf("partition %d at offset %d: %w", f.rg.Partition, f.at, fp.Err))
 	}
@@ -153,16 +188,13 @@ func (f *fetcher) deliver(p *kmsg.FetchResponseTopicPartition) error {
 	for len(recs) > 0 && recs[len(recs)-1].Offset > f.rg.Last {
 		recs = recs[:len(recs)-1]
 	}
-	if len(recs) > 0 {
-		if err := f.each(recs); err != nil {
-			return backoff.Permanent(err)
-		}
-	}
-	if f.at > before {
-		f.size = fetchBytes // what was larger is behind us
+	if len(recs) == 0 {
 		return nil
 	}
-	return f.stuck(p)
+	if err := f.each(recs); err != nil {
+		return backoff.Permanent(err)
+	}
+	return nil
 }
 
 // stuck says why a response led nowhere: only a record larger than was asked for

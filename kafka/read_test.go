@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"bytes"
 	"context"
 	"math/rand/v2"
 	"strconv"
@@ -298,4 +299,22 @@ func TestCompressedBatchesAreReadExactly(t *testing.T) {
 			require.EqualValues(t, 17, got[0])
 		})
 	}
+}
+
+func TestAResponseIsDecodedBatchByBatch(t *testing.T) {
+	b := newBench(t, kgo.ProducerBatchCompression(kgo.ZstdCompression()))
+	const records, size = 60, 1 << 20
+	value := bytes.Repeat([]byte("x"), size) // 60 MiB that fit into one response of some KiB
+	for range records {
+		b.cl.Produce(b.ctx, &kgo.Record{Value: value}, func(_ *kgo.Record, err error) { require.NoError(t, err) })
+		require.NoError(t, b.cl.Flush(b.ctx)) // a batch each
+	}
+	r := NewReader(b.cl)
+	calls, most := 0, 0
+	require.NoError(t, r.Read(b.ctx, topic, b.id, batch.Range{Last: records - 1}, func(recs []*kgo.Record) error {
+		calls, most = calls+1, max(most, len(recs))
+		return nil
+	}))
+	require.Equal(t, records, calls)
+	require.Equal(t, 1, most)
 }
