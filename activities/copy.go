@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -19,6 +20,7 @@ func DeadLetterTopic(topic string) string { return topic + ".dlq" }
 // Headers of a copy, as Kafka Connect names them, so that tools that know its
 // dead letters know ours.
 const (
+	headerPrefix    = "__connect.errors."
 	headerTopic     = "__connect.errors.topic"
 	headerPartition = "__connect.errors.partition"
 	headerOffset    = "__connect.errors.offset"
@@ -29,7 +31,7 @@ const (
 	headerCut       = "__connect.errors.value.cut" // ours: the value was over the broker's limit
 )
 
-// cutTo is what remains of a value that the broker refuses as too large.
+// cutTo is what remains of a value that the broker refuses as too large. It is cut further while even that is refused.
 const cutTo = 256 << 10
 
 func copyOf(j Job, rec *kgo.Record, bad *record.Rejected) *kgo.Record {
@@ -58,15 +60,26 @@ func (a *Activities) copyOut(ctx context.Context, topic string, copies []*kgo.Re
 func (a *Activities) produce(ctx context.Context, copies []*kgo.Record) error {
 	var errs error
 	for _, r := range a.Producer.ProduceSync(ctx, copies...) {
-		if errors.Is(r.Err, kerr.MessageTooLarge) && len(r.Record.Value) > cutTo {
-			c := *r.Record
-			c.Value = c.Value[:cutTo]
-			c.Headers = append(slices.Clone(c.Headers), kgo.RecordHeader{Key: headerCut, Value: []byte(strconv.Itoa(len(r.Record.Value)))})
-			r.Err = a.Producer.ProduceSync(ctx, &c).FirstErr()
-		}
-		errs = errors.Join(errs, r.Err)
+		errs = errors.Join(errs, a.cut(ctx, r))
 	}
 	return errs
+}
+
+// cut produces a copy that was too large again, with less and less of its value, at last without it and without the headers that
+// the record came with: the table has all of it, and a copy that nobody takes must not hold up its batch.
+func (a *Activities) cut(ctx context.Context, r kgo.ProduceResult) error {
+	whole := len(r.Record.Value)
+	for left := cutTo; errors.Is(r.Err, kerr.MessageTooLarge) && left > 0; left /= 8 {
+		c := *r.Record
+		c.Headers = append(slices.Clone(c.Headers), kgo.RecordHeader{Key: headerCut, Value: []byte(strconv.Itoa(whole))})
+		c.Value = c.Value[:min(left, whole)]
+		if left == 1 {
+			c.Key, c.Value = nil, nil
+			c.Headers = slices.DeleteFunc(c.Headers, func(h kgo.RecordHeader) bool { return !strings.HasPrefix(h.Key, headerPrefix) })
+		}
+		r.Err = a.Producer.ProduceSync(ctx, &c).FirstErr()
+	}
+	return r.Err
 }
 
 // createTopic makes the topic with the broker's default replication.

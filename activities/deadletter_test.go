@@ -1,0 +1,135 @@
+package activities
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// copies are the first n records of the dead letter topic.
+func (b *bench) copies(n int) []*kgo.Record {
+	b.t.Helper()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(b.cl.OptValue(kgo.SeedBrokers).([]string)...), kgo.ConsumeTopics(DeadLetterTopic(topic)), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	require.NoError(b.t, err)
+	defer cl.Close()
+	var got []*kgo.Record
+	for len(got) < n {
+		f := cl.PollFetches(b.ctx)
+		require.NoError(b.t, f.Err0())
+		got = append(got, f.Records()...)
+	}
+	return got
+}
+
+func headers(r *kgo.Record) map[string]string {
+	m := map[string]string{}
+	for _, h := range r.Headers {
+		m[h.Key] = string(h.Value)
+	}
+	return m
+}
+
+func letter(in InsertInput, out Inserted) DeadLetterInput {
+	return DeadLetterInput{Job: in.Job, Warrant: in.Warrant, Rejected: out.Rejected, Faults: out.Faults}
+}
+
+func TestDeadLettersAreRawExactAndCopied(t *testing.T) {
+	b := setup(t)
+	b.produce(300, 50)
+	in, out := b.insert(b.job(299))
+	for i := range 3 {
+		routed, err := run[Routed](b, b.DeadLetter, letter(in, out))
+		require.NoError(t, err)
+		require.EqualValues(t, 12, routed.Count)
+		require.True(t, routed.Clean)
+		require.Equal(t, 12, b.count("SELECT count() FROM dead_letters"), "run %d", i)
+	}
+	require.Equal(t, 12, b.count("SELECT uniqExact(_topic_id, _partition, _offset) FROM dead_letters"))
+	require.Equal(t, 12, b.count(`SELECT count() FROM dead_letters WHERE key = 'k' AND value = concat(char(123), '"broken":', toString(_offset), char(125)) AND headers['from'] = 'test'
+		AND reason = 'missing_field' AND class = 'undecodable' AND batch = ?`, in.Workflow))
+	require.Equal(t, 0, b.count("SELECT count() FROM logs WHERE (_topic_id, _partition, _offset) IN (SELECT _topic_id, _partition, _offset FROM dead_letters)"))
+
+	for _, r := range b.copies(12)[:12] {
+		h := headers(r)
+		require.Equal(t, fmt.Sprintf(`{"broken":%s}`, h["__connect.errors.offset"]), string(r.Value))
+		require.Equal(t, topic, h["__connect.errors.topic"])
+		require.Equal(t, "missing_field", h["__connect.errors.exception.class.name"])
+		require.Contains(t, h["__connect.errors.exception.message"], "missing_field")
+		require.Equal(t, "test", h["from"])
+		require.NotContains(t, h, headerCut)
+	}
+	seen := b.look(b.job(299))
+	require.EqualValues(t, 588, seen.Stored)
+	require.EqualValues(t, 12, seen.Dead)
+	require.Empty(t, seen.Absent)
+}
+
+func TestNothingIsDeadLetteredWhenDecodersDisagree(t *testing.T) {
+	b := setup(t)
+	b.produce(300, 50)
+	in, out := b.insert(b.job(299))
+	fewer, other := letter(in, out), letter(in, out)
+	fewer.Rejected--
+	other.Faults++ // as many, but not the same ones
+	for _, l := range []DeadLetterInput{fewer, other} {
+		_, err := run[Routed](b, b.DeadLetter, l)
+		require.Equal(t, Disagree, TroubleOf(err).Class)
+	}
+	require.Equal(t, 0, b.count("SELECT count() FROM dead_letters"))
+}
+
+func TestDeadLettersAreRoutedOnNoOldLook(t *testing.T) {
+	b := setup(t)
+	b.produce(100, 50)
+	in, out := b.insert(b.job(99))
+	l := letter(in, out)
+	l.Warrant.At = l.Warrant.At.Add(-LookValid)
+	_, err := run[Routed](b, b.DeadLetter, l)
+	require.Equal(t, Expired, TroubleOf(err).Class)
+	require.Equal(t, 0, b.count("SELECT count() FROM dead_letters"))
+}
+
+func TestACopyThatIsTooLargeIsCutAndTheTableHasAllOfIt(t *testing.T) {
+	for name, limit := range map[string]string{"half a megabyte": "500000", "a hundred kilobytes": "100000", "less than the headers": "700"} {
+		t.Run(name, func(t *testing.T) {
+			b := setup(t)
+			require.NoError(t, b.createTopic(b.ctx, DeadLetterTopic(topic)))
+			changed, err := b.adm.AlterTopicConfigs(b.ctx, []kadm.AlterConfig{{Name: "max.message.bytes", Value: &limit}}, DeadLetterTopic(topic))
+			require.NoError(t, err)
+			_, err = changed.On(DeadLetterTopic(topic), nil)
+			require.NoError(t, err)
+			value := random(800_000)
+			b.send(&kgo.Record{Topic: topic, Key: []byte("k"), Value: value, Headers: []kgo.RecordHeader{{Key: "big", Value: random(1000)}}})
+			require.NoError(t, b.cl.Flush(b.ctx))
+			j := b.job(0)
+			j.Ranges = j.Ranges[:1]
+			in, out := b.insert(j)
+			_, err = run[Routed](b, b.DeadLetter, letter(in, out))
+			require.NoError(t, err)
+			var stored string
+			require.NoError(t, b.conn.QueryRow(context.Background(), "SELECT value FROM dead_letters").Scan(&stored))
+			require.True(t, bytes.Equal(value, []byte(stored)))
+			r := b.copies(1)[0]
+			require.Equal(t, "800000", headers(r)[headerCut])
+			require.Equal(t, topic, headers(r)["__connect.errors.topic"])
+			require.True(t, bytes.HasPrefix(value, r.Value))
+			require.Less(t, len(r.Value), len(value))
+		})
+	}
+}
+
+// random does not compress.
+func random(n int) []byte {
+	b := make([]byte, n)
+	x := uint64(1)
+	for i := range b {
+		x = x*6364136223846793005 + 1442695040888963407
+		b[i] = byte('!' + (x>>33)%90)
+	}
+	return b
+}
