@@ -61,7 +61,7 @@ func variable(in reflect.Type, field string, kind reflect.Type) string {
 var words = map[reflect.Type]string{
 	reflect.TypeFor[int]():           "number",
 	reflect.TypeFor[int64]():         "number",
-	reflect.TypeFor[bool]():          "true or false",
+	reflect.TypeFor[bool]():          "value: true or false",
 	reflect.TypeFor[time.Duration](): "duration, like 1s",
 	reflect.TypeFor[slog.Level]():    "level: debug, info, warn or error",
 }
