@@ -8,6 +8,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 	"syscall"
 
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 type options struct {
@@ -49,6 +51,9 @@ func run() error {
 	if err != nil {
 		return fmt.Errorf("start kfake: %w", err)
 	}
+	if err := evict(cluster); err != nil {
+		return err
+	}
 	gone := make(chan struct{})
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
@@ -59,6 +64,16 @@ func run() error {
 	case <-gone:
 	}
 	cluster.Close()
+	return nil
+}
+
+// evict keeps the groups free of dead members until the process ends.
+func evict(cluster *kfake.Cluster) error {
+	cl, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...))
+	if err != nil {
+		return fmt.Errorf("connect to kfake: %w", err)
+	}
+	go watch(cluster).run(context.Background(), cl)
 	return nil
 }
 
