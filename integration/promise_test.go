@@ -15,6 +15,12 @@ import (
 	"github.com/ai-backlog/ingest/integration/rig"
 )
 
+func TestMain(m *testing.M) {
+	code := m.Run()
+	rig.Clean()
+	os.Exit(code)
+}
+
 // mix has enough broken records that dead letters are in every batch.
 var mix = load.Mix{Metrics: 0.15, Events: 0.05, Broken: 0.01}
 

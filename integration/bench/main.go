@@ -38,6 +38,7 @@ func run(ctx context.Context, n, rounds int) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
+	defer rig.Clean()
 	for i := range rounds {
 		if err := round(ctx, filepath.Join(dir, strconv.Itoa(i)), i, n); err != nil {
 			return err

@@ -32,6 +32,7 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
+	defer rig.Clean()
 	r, err := rig.Start(ctx, rig.Options{Dir: dir, Log: o.log, NoSync: true, UI: true})
 	if err != nil {
 		return err

@@ -40,6 +40,7 @@ func run(ctx context.Context, out string) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
+	defer rig.Clean()
 	r, err := rig.Start(ctx, rig.Options{Dir: dir, Log: os.Stderr, Env: []string{"BATCH_RECORDS=2000", "BATCH_LINGER=200ms"}})
 	if err != nil {
 		return err

@@ -117,6 +117,14 @@ func (p *Process) Log() string {
 	return string(b)
 }
 
+// programsDir is this process's own: another one may run programs of another version.
+func programsDir() string {
+	return filepath.Join(os.TempDir(), fmt.Sprintf("ai-backlog-programs-%d", os.Getpid()))
+}
+
+// Clean removes what the rigs of this process have built; no rig is started after it.
+func Clean() { _ = os.RemoveAll(programsDir()) }
+
 // build makes the programs once per process.
 func build(ctx context.Context, log io.Writer) (string, error) {
 	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/ai-backlog/ingest").Output()
@@ -124,7 +132,7 @@ func build(ctx context.Context, log io.Writer) (string, error) {
 		return "", fmt.Errorf("find the product's module: %w", err)
 	}
 	root := string(out[:len(out)-1])
-	dir := filepath.Join(os.TempDir(), fmt.Sprintf("ai-backlog-programs-%d", os.Getpid()))
+	dir := programsDir()
 	if _, err := os.Stat(filepath.Join(dir, "starter")); err == nil {
 		return dir, nil
 	}
