@@ -14,6 +14,10 @@ import (
 
 const deadLetters = "dead_letters"
 
+// letterShare is what part of a block's bytes a block of dead letters may have: each letter is in memory three times, in its column,
+// in its copy, and in the driver's buffer. The cut follows from the batch alone, as any other.
+const letterShare = 8
+
 // DeadLetterInput names the turn whose undecodable records are to be routed,
 // and how its insert counted them.
 type DeadLetterInput struct {
@@ -114,14 +118,14 @@ func (r *router) verify(ctx context.Context) error {
 	return err
 }
 
-// route sends the letters in blocks bounded like any other: by records, by the
-// ranges' own cut, and by bytes.
+// route sends the letters in blocks bounded like any other, by records, by the
+// ranges' own cut, and by bytes: an eighth of a block's.
 func (r *router) route(ctx context.Context) error {
 	r.reasons = map[record.Reason]int64{}
 	for _, part := range r.in.Ranges.Cut(r.in.Limits.BlockRecords) {
 		r.letters.reset()
 		err := r.at(ctx, part, func(rec *kgo.Record, bad *record.Rejected) error {
-			if r.letters.bytes > 0 && r.letters.bytes+int64(len(rec.Key)+len(rec.Value)) > r.in.Limits.BlockBytes {
+			if r.letters.bytes > 0 && r.letters.bytes+int64(len(rec.Key)+len(rec.Value)) > r.in.Limits.BlockBytes/letterShare {
 				if err := r.flush(ctx); err != nil {
 					return err
 				}
