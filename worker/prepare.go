@@ -70,7 +70,7 @@ func checkKafka(ctx context.Context, log *slog.Logger, cl *kgo.Client, topics []
 		return err
 	}, kafka.IsAuth)
 	if err != nil {
-		return err
+		return kafka.Hint(err)
 	}
 	for _, c := range configs {
 		if errors.Is(c.Err, kerr.UnknownTopicOrPartition) {
