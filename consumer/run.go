@@ -43,15 +43,6 @@ func run(ctx context.Context, cfg Config) error {
 	}); err != nil {
 		return err
 	}
-	member, err := kafka.Join(cfg.Kafka, cfg.SessionTimeout, cfg.Topics.Names(), clientLog(ctx, logger)...)
-	if err != nil {
-		return err
-	}
-	defer member.Client.Close()
-	what := fmt.Sprintf("Kafka at %s (KAFKA_SERVERS)", strings.Join(cfg.Kafka.Servers, ", "))
-	if err := monitor.Await(ctx, logger, what, member.Client.Ping, kafka.IsAuth); err != nil {
-		return monitor.Stopped(ctx, err)
-	}
 	cfg.Temporal.Logger = sdklog.NewStructuredLogger(logger)
 	temporal, retention, err := connect(ctx, logger, cfg.Temporal)
 	if err != nil {
@@ -60,6 +51,16 @@ func run(ctx context.Context, cfg Config) error {
 	defer temporal.Close()
 	if retention < retentionAdvised {
 		logger.Warn("the promise is at risk", "problem", fmt.Sprintf("Temporal keeps closed workflows for %s only: give namespace %s a retention of %s or more", retention, namespace(cfg.Temporal), retentionAdvised))
+	}
+	// Only now, since a member that cannot start batches would take topics from one that can.
+	member, err := kafka.Join(cfg.Kafka, cfg.SessionTimeout, cfg.Topics.Names(), clientLog(ctx, logger)...)
+	if err != nil {
+		return err
+	}
+	defer member.Client.Close()
+	what := fmt.Sprintf("Kafka at %s (KAFKA_SERVERS)", strings.Join(cfg.Kafka.Servers, ", "))
+	if err := monitor.Await(ctx, logger, what, member.Client.Ping, kafka.IsAuth); err != nil {
+		return monitor.Stopped(ctx, kafka.Hint(err))
 	}
 	plans := &batches{c: temporal, namespace: namespace(cfg.Temporal), watches: newWatches(ctx, temporal)}
 	working.Store(true)
