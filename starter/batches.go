@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/contrib/envconfig"
+
+	"github.com/ai-backlog/ingest/settings"
 )
 
 // listTimeout bounds what Temporal may take to answer: visibility on SQL with
@@ -52,15 +54,12 @@ func (f batchesFlags) run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	options, err := envconfig.LoadDefaultClientOptions()
+	options, err := settings.Temporal()
 	if err != nil {
-		return fmt.Errorf("read TEMPORAL_…: %w", err)
+		return err
 	}
 	options.Logger = quiet{}
-	address := options.HostPort
-	if address == "" {
-		address = client.DefaultHostPort
-	}
+	address := cmp.Or(options.HostPort, client.DefaultHostPort)
 	ctx, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
 	c, err := client.DialContext(ctx, options)
@@ -70,7 +69,7 @@ func (f batchesFlags) run(ctx context.Context, out io.Writer) error {
 	defer c.Close()
 	rows, err := list(ctx, c, queries, f.limit)
 	if err != nil {
-		return fmt.Errorf("list batches at TEMPORAL_ADDRESS=%s: %w", address, err)
+		return fmt.Errorf("list batches at TEMPORAL_ADDRESS=%s, TEMPORAL_NAMESPACE=%s: %w", address, cmp.Or(options.Namespace, client.DefaultNamespace), err)
 	}
 	if f.json {
 		return writeJSON(out, rows)

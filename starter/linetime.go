@@ -30,6 +30,13 @@ func newClock(layout string) clock {
 	return clock{layout: layout, now: time.Now, zone: time.Local}
 }
 
+// dated is whether the layout tells day and month. What is mistyped does not, and would give every line the time of sending.
+func (c clock) dated() bool {
+	day := time.Date(1987, time.February, 14, 0, 0, 0, 0, time.UTC) // a Saturday, as a month later
+	text := day.Format(c.layout)
+	return c.layout == "" || text != day.AddDate(0, 0, 1).Format(c.layout) && text != day.AddDate(0, 1, 0).Format(c.layout)
+}
+
 // of is the time at the start of the line, and whether there was one to be
 // read. A fraction of a second is read even where the layout has none; a layout
 // without a year means the last year in which the time is not in the future.

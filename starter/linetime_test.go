@@ -34,3 +34,12 @@ func TestTimeIsReadAtTheStartOfTheLine(t *testing.T) {
 		})
 	}
 }
+
+func TestALayoutTellsTheDay(t *testing.T) {
+	for layout, want := range map[string]bool{
+		"": true, "rfc3339": true, "Stamp": true, "[Mon Jan 02 15:04:05 2006]": true, "060102 150405": true, "2006.002": true,
+		"rfc3393": false, "YYYY-MM-DD HH:mm:ss": false, "%Y-%m-%d": false, "15:04:05": false, "Mon 15:04": false,
+	} {
+		require.Equal(t, want, newClock(layout).dated(), layout)
+	}
+}

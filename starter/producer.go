@@ -90,7 +90,22 @@ func (p *producer) open(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, p.patience)
 	defer cancel()
 	admin := kadm.NewClient(p.client)
+	asked := make(chan error, 1) // a server that accepts connections and says nothing holds the client longer than ctx
+	go func() { asked <- p.ask(ctx, admin) }()
+	select {
+	case err := <-asked:
+		return err
+	case <-ctx.Done():
+		return p.away(ctx.Err())
+	}
+}
+
+// ask whether the topic is there, and for its limit.
+func (p *producer) ask(ctx context.Context, admin *kadm.Client) error {
 	topics, err := admin.ListTopics(ctx, p.topic)
+	if kafka.IsAuth(err) {
+		return p.refusal(err)
+	}
 	if err != nil {
 		return p.away(err)
 	}
@@ -186,7 +201,7 @@ func (p *producer) refusal(err error) error {
 		return fmt.Errorf("topic %s does not exist at KAFKA_SERVERS=%s; create it with: kafka-topics.sh --bootstrap-server %s --create --topic %s --partitions 12",
 			p.topic, p.servers(), p.servers(), p.topic)
 	}
-	return fmt.Errorf("send to topic %s at KAFKA_SERVERS=%s: %w", p.topic, p.servers(), err)
+	return fmt.Errorf("send to topic %s at KAFKA_SERVERS=%s: %w", p.topic, p.servers(), kafka.Hint(err))
 }
 
 // away says that Kafka does not answer, and the best reason that is known.

@@ -81,6 +81,10 @@ func (f sendFlags) run(ctx context.Context, files []string, stdin io.Reader, out
 	if err != nil {
 		return err
 	}
+	clock := newClock(f.layout)
+	if !clock.dated() {
+		return fmt.Errorf("--time-layout %q tells no day: give one of %s, or a Go layout like %q", f.layout, strings.Join(layoutNames(), ", "), time.DateTime)
+	}
 	c, err := load()
 	if err != nil {
 		return err
@@ -96,7 +100,7 @@ func (f sendFlags) run(ctx context.Context, files []string, stdin io.Reader, out
 	}
 	s := &sender{
 		producer: p, terminal: newTerminal(log, files), stdin: stdin, key: cmp.Or(f.agent, f.service),
-		encoding: encoding{asIs: f.ndjson || kind != record.Log, clock: newClock(f.layout), level: f.level, service: f.service, agent: f.agent},
+		encoding: encoding{asIs: f.ndjson || kind != record.Log, clock: clock, level: f.level, service: f.service, agent: f.agent},
 	}
 	err = s.run(ctx, files)
 	s.terminal.clear()

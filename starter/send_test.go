@@ -204,6 +204,16 @@ func TestSendGivesUpWhenKafkaIsAway(t *testing.T) {
 		require.ErrorContains(t, err, "nothing was sent")
 		require.NotContains(t, err.Error(), "\n")
 	})
+	t.Run("a server that accepts and says nothing", func(t *testing.T) {
+		l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // the system accepts, nobody answers
+		require.NoError(t, err)
+		defer func() { require.NoError(t, l.Close()) }()
+		t.Setenv("KAFKA_SERVERS", l.Addr().String())
+		began := time.Now()
+		_, _, err = starter(t, "x", "send", "--timeout", "1s", "-")
+		require.ErrorContains(t, err, "no answer from Kafka at KAFKA_SERVERS="+l.Addr().String()+" within 1s")
+		require.Less(t, time.Since(began), 5*time.Second)
+	})
 	t.Run("in the middle", func(t *testing.T) {
 		c := broker(t)
 		in, feed := net.Pipe()
@@ -235,6 +245,31 @@ func TestSendGivesUpWhenKafkaIsAway(t *testing.T) {
 		require.ErrorContains(t, err, "2 records were acknowledged, 1 were not")
 		require.Equal(t, "sent 2, skipped 0, replaced 0, refused 0\n", out.String())
 	})
+}
+
+func TestSendTellsThatTheLoginIsRefused(t *testing.T) {
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, topic), kfake.EnableSASL(), kfake.Superuser("PLAIN", "user", "right"))
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	c.ControlKey(int16(kmsg.SASLAuthenticate), func(req kmsg.Request) (kmsg.Response, error, bool) { // kfake itself hangs up
+		c.KeepControl()
+		refused := req.ResponseKind().(*kmsg.SASLAuthenticateResponse)
+		refused.ErrorCode = kerr.SaslAuthenticationFailed.Code
+		return refused, nil, true
+	})
+	const password = "hunter2-never-shown"
+	for k, v := range map[string]string{
+		"KAFKA_SERVERS": c.ListenAddrs()[0], "KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT", "KAFKA_SASL_MECHANISMS": "PLAIN",
+		"KAFKA_SASL_USERNAME": "user", "KAFKA_SASL_PASSWORD": password,
+	} {
+		t.Setenv(k, v)
+	}
+	_, _, err = starter(t, "x", "send", "-")
+	require.ErrorContains(t, err, "SASL_AUTHENTICATION_FAILED")
+	require.ErrorContains(t, err, "check KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD")
+	require.ErrorContains(t, err, "nothing was sent")
+	require.NotContains(t, err.Error(), password)
+	require.NotContains(t, err.Error(), "\n")
 }
 
 func TestSendChecksFilesBeforeItSends(t *testing.T) {
