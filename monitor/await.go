@@ -4,12 +4,16 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
 )
 
 const askTimeout = 10 * time.Second
+
+// ownAddress is this end of a connection in what Go tells of it: another one at each try.
+var ownAddress = regexp.MustCompile(`\S+->`)
 
 // Await asks until the answer is good, since a server may start after us. Each
 // new reason for waiting is one line. What waiting cannot cure is returned.
@@ -23,9 +27,12 @@ func Await(ctx context.Context, log *slog.Logger, what string, ask func(context.
 		if err != nil && final(err) {
 			return backoff.Permanent(fmt.Errorf("%s: %w", what, err))
 		}
-		if err != nil && err.Error() != last {
-			last = err.Error()
-			log.Warn("waiting", "for", what, "error", last)
+		if err == nil {
+			return nil
+		}
+		if reason := ownAddress.ReplaceAllString(err.Error(), ""); reason != last {
+			last = reason
+			log.Warn("waiting", "for", what, "error", reason)
 		}
 		return err
 	}, backoff.WithContext(b, ctx))
