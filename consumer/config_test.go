@@ -56,3 +56,9 @@ func TestEveryProblemOfTheConsumerIsReportedByItsVariable(t *testing.T) {
 		})
 	}
 }
+
+func TestTheConsumerTakesNoArguments(t *testing.T) {
+	_, err := load([]string{"--help"})
+	require.ErrorContains(t, err, "configured by environment variables")
+	require.NotContains(t, err.Error(), "\n")
+}

@@ -13,8 +13,6 @@ import (
 	"time"
 
 	"github.com/caarlos0/env/v11"
-	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/contrib/envconfig"
 )
 
 // Read fills cfg, a pointer to a struct with env tags. A variable that is empty counts as unset. One that does not parse is a
@@ -64,15 +62,6 @@ var words = map[reflect.Type]string{
 	reflect.TypeFor[bool]():          "value: true or false",
 	reflect.TypeFor[time.Duration](): "duration, like 1s",
 	reflect.TypeFor[slog.Level]():    "level: debug, info, warn or error",
-}
-
-// Temporal reads Temporal's own variables and configuration file, as its other tools do.
-func Temporal() (client.Options, error) {
-	o, err := envconfig.LoadDefaultClientOptions()
-	if err != nil {
-		return o, fmt.Errorf("TEMPORAL_*: %w", err)
-	}
-	return o, nil
 }
 
 // MetricsAddr is nil for an address that METRICS_ADDR may have.

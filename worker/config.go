@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"log/slog"
 
@@ -29,13 +28,9 @@ type Config struct {
 
 // load reads the configuration and reports every problem at once.
 func load(args []string) (Config, error) {
-	flags := flag.NewFlagSet("worker", flag.ContinueOnError)
-	flags.Usage = func() {
-		fmt.Fprintln(flags.Output(), "worker runs workflows and activities. It is configured by environment variables: see the README's table.")
-	}
 	var cfg Config
-	if err := flags.Parse(args); err != nil {
-		return cfg, err
+	if len(args) > 0 {
+		return cfg, errors.New("worker runs workflows and activities and takes no arguments: it is configured by environment variables, see the README's table")
 	}
 	read := settings.Read(&cfg)
 	var err error

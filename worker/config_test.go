@@ -60,3 +60,9 @@ func TestEveryProblemOfTheWorkerIsReportedByItsVariable(t *testing.T) {
 		})
 	}
 }
+
+func TestTheWorkerTakesNoArguments(t *testing.T) {
+	_, err := load([]string{"--help"})
+	require.ErrorContains(t, err, "configured by environment variables")
+	require.NotContains(t, err.Error(), "\n")
+}
