@@ -97,12 +97,13 @@ func (p *Process) died() error {
 	return fmt.Errorf("%s ended by itself: %s\n%s", p.name, p.cmd.ProcessState, log[max(0, len(log)-2000):])
 }
 
-// Wait is the exit code, when it has ended by itself.
+// Wait is the exit code, when it has ended by itself. An end that was waited for is no failure of the rig, whatever the code.
 func (p *Process) Wait(ctx context.Context) (int, error) {
 	select {
 	case <-ctx.Done():
 		return -1, fmt.Errorf("%s still runs: %w", p.name, ctx.Err())
 	case <-p.done:
+		p.asked = true
 	}
 	var exit *exec.ExitError
 	if p.err != nil && !errors.As(p.err, &exit) {
