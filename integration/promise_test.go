@@ -16,9 +16,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	code := m.Run()
-	rig.Clean()
-	os.Exit(code)
+	defer rig.Clean()
+	m.Run()
 }
 
 // mix has enough broken records that dead letters are in every batch.

@@ -24,7 +24,7 @@ type options struct {
 
 // run is the whole demo; its error says which promise did not hold.
 func run(ctx context.Context, o options) error {
-	fmt.Fprintln(o.log, "The first run downloads ClickHouse (180 MB) and builds Temporal: five to ten minutes. Later runs take about a minute and a half.")
+	fmt.Fprintln(o.log, "The first run downloads ClickHouse (180 MB) and builds Temporal: five to ten minutes. Later runs take about half a minute.")
 	ctx, cancel := context.WithTimeout(ctx, o.limit)
 	defer cancel()
 	dir, err := os.MkdirTemp("", "ai-backlog-demo-")
@@ -38,10 +38,7 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	defer r.Close()
-	if _, err := r.Worker(); err != nil {
-		return err
-	}
-	if _, err := r.Consumer(); err != nil {
+	if err := start(r); err != nil {
 		return err
 	}
 	ui := "http://" + r.Temporal.HTTPAddr()
@@ -76,6 +73,14 @@ func run(ctx context.Context, o options) error {
 		<-ctx.Done()
 	}
 	return books.Exact(&sent)
+}
+
+func start(r *rig.Rig) error {
+	if _, err := r.Worker(); err != nil {
+		return err
+	}
+	_, err := r.Consumer()
+	return err
 }
 
 // send produces the records with a progress bar, and takes ClickHouse away in
