@@ -69,6 +69,9 @@ type Batch struct {
 	Replay bool       `json:"replay,omitempty"` // below the low watermark, asked for
 	// Turn is where a continued run goes on counting its insert turns.
 	Turn int `json:"turn,omitempty"`
+	// Again says that inserts of an earlier run, or of an entry that Temporal
+	// lost, may still be on their way.
+	Again bool `json:"again,omitempty"`
 }
 
 // ID is the workflow's ID: <group>/<topic>/<12 hex digits of the topic ID>/<n>.
@@ -98,10 +101,10 @@ func (b Batch) Summary() string {
 }
 
 // Checksum names the entry's content in a bookmark: another checksum under the
-// same number is another entry. Turn does not count, a continued run has the
-// same content.
+// same number is another entry. Turn and Again do not count, a continued
+// or restarted run has the same content.
 func (b Batch) Checksum() string {
-	b.Turn = 0
+	b.Turn, b.Again = 0, false
 	j, err := json.Marshal(b)
 	if err != nil { // every field marshals
 		return ""

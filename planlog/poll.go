@@ -59,6 +59,7 @@ func (p *Planner) pollOne(ctx context.Context, n int64, o *open) error {
 
 // restart starts a closed entry again, with the input that its last run had.
 func (p *Planner) restart(ctx context.Context, b batch.Batch, o *open) error {
+	b.Again = true
 	err := p.tempo.Start(ctx, b, true)
 	if errors.Is(err, ErrExists) { // somebody did
 		return nil
