@@ -1,6 +1,10 @@
 package workflows
 
 import (
+	"fmt"
+	"slices"
+	"time"
+
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/ai-backlog/ingest/activities"
@@ -19,7 +23,7 @@ func Ingest(ctx workflow.Context, in batch.Batch) (batch.Outcome, error) {
 	if err := i.note(ctx, activities.ExceptionLost, in.Lost, "deleted by Kafka before it was planned"); err != nil {
 		return batch.Outcome{}, err
 	}
-	if workflow.GetInfo(ctx).ContinuedExecutionRunID != "" {
+	if in.Again || workflow.GetInfo(ctx).ContinuedExecutionRunID != "" {
 		if err := i.settle(ctx); err != nil {
 			return batch.Outcome{}, err
 		}
@@ -54,6 +58,8 @@ type ingest struct {
 	first    *activities.Seen // what was there before this run did anything
 	gone     batch.Ranges     // what Kafka turned out to have deleted, stored before or not
 	lost     batch.Ranges     // of gone, what no look found
+	deleted  int              // turns in a row to which Kafka said that the topic was deleted
+	proven   proven           // what clean turns have been through, when a look could not list all that is absent
 	doubt    bool             // something may be in flight that no token of a finished turn covers
 	there    int64            // offsets that the last look found
 	idle     int              // turns in a row that changed nothing
@@ -111,7 +117,14 @@ func (i *ingest) after(ctx workflow.Context, t *activities.Trouble, err error) e
 	i.turn++
 	i.doubt = i.doubt || t.Progress.Doubt
 	if t.Gone == nil {
+		i.deleted = 0
 		return i.guard(ctx, t.Message)
+	}
+	if t.Gone.Partition < 0 {
+		if i.deleted++; i.deleted < deletedTurns {
+			t.Message += fmt.Sprintf("; its records count as lost when Kafka still says so in %s (is KAFKA_SERVERS of every worker right?)", time.Duration(deletedTurns-i.deleted)*blockedEvery)
+			return i.block(ctx, *t)
+		}
 	}
 	for _, r := range i.in.Ranges {
 		if t.Gone.Partition == r.Partition {
@@ -126,22 +139,49 @@ func (i *ingest) after(ctx workflow.Context, t *activities.Trouble, err error) e
 }
 
 // balance closes the books when the counts prove them: after a clean turn that
-// covered all that was absent. After anything else the next turn looks again.
+// covered all that was absent. After one that covered only the first of it,
+// since a look lists no more, the next turn goes on behind that; after anything
+// else it looks again.
 func (i *ingest) balance(seen activities.Seen, ins activities.Inserted, routed activities.Routed) {
 	i.turn++
 	i.out.Turns++
 	i.out.Bytes = max(i.out.Bytes, ins.Bytes)
-	if !seen.Complete || !ins.Clean || !routed.Clean {
+	if !ins.Clean || !routed.Clean {
 		return
 	}
-	i.lost = seen.Absent.Sub(seen.Absent.Sub(i.gone))
+	i.lost = append(slices.Clone(i.proven.lost), seen.Absent.Sub(seen.Absent.Sub(i.gone))...)
+	if !seen.Complete {
+		i.proven = proven{ranges: upTo(seen.Absent[len(seen.Absent)-1], i.in.Ranges), lost: i.lost, holes: i.proven.holes + ins.Holes}
+		i.idle = 0
+		return
+	}
 	o := batch.Outcome{
-		Offsets: i.in.Ranges.Len(), Present: i.first.Stored + i.first.Dead, Lost: i.lost.Len(), Holes: ins.Holes, Bytes: i.out.Bytes,
+		Offsets: i.in.Ranges.Len(), Present: i.first.Stored + i.first.Dead, Lost: i.lost.Len(), Holes: i.proven.holes + ins.Holes, Bytes: i.out.Bytes,
 		Stored:       seen.Stored - i.first.Stored + ins.Stored,
 		DeadLettered: seen.Dead - i.first.Dead + routed.Count,
 		Turns:        i.out.Turns, Retries: i.out.Retries,
 	}
 	i.out, i.balanced = o, o.Balanced()
+}
+
+// proven is the part of a batch that clean turns have been through: what is still absent there was lost or is a hole.
+type proven struct {
+	ranges batch.Ranges
+	lost   batch.Ranges
+	holes  int64
+}
+
+// upTo is the part of the ranges that does not come after the last one, in order.
+func upTo(last batch.Range, ranges batch.Ranges) (rs batch.Ranges) {
+	for _, r := range ranges {
+		if r.Partition == last.Partition {
+			r.Last = min(r.Last, last.Last)
+		}
+		if r.Partition <= last.Partition && r.Len() > 0 {
+			rs = append(rs, r)
+		}
+	}
+	return rs.Sort()
 }
 
 // guard blocks a batch whose turns change nothing.

@@ -22,6 +22,7 @@ type world struct {
 	dead    map[int64]bool
 	bad     map[int64]bool // cannot be decoded
 	holes   map[int64]bool
+	listed  int                                      // ranges that a look lists at most; 0: any number
 	start   int64                                    // Kafka's log start
 	insert  []func(activities.InsertInput) error     // one per attempt; nil goes through
 	route   []func(activities.DeadLetterInput) error // likewise
@@ -70,7 +71,10 @@ func (w *world) look(_ context.Context, j activities.Job) (activities.Seen, erro
 			s.Absent = append(s.Absent, batch.Range{First: o, Last: o})
 		}
 	})
-	s.Absent = s.Absent.Sort()
+	s.Absent = s.Absent.Sort().Sub(j.Skip)
+	if w.listed > 0 && len(s.Absent) > w.listed {
+		s.Absent, s.Complete = s.Absent[:w.listed], false
+	}
 	return s, nil
 }
 
@@ -265,4 +269,83 @@ func TestABlockedBatchGoesOnByItself(t *testing.T) {
 	o := w.run(t)
 	require.EqualValues(t, 10, o.Stored)
 	require.GreaterOrEqual(t, w.env.Now().Sub(began), time.Duration(blockedFor)*blockedEvery)
+}
+
+// A transactional producer that writes one record a transaction: every second offset is a commit marker.
+func TestHolesBeyondWhatALookListsHoldNothingUp(t *testing.T) {
+	w := newWorld(t)
+	w.listed = 2
+	const last = 11
+	in := batch.Batch{Group: "g", Topic: "t", Nonce: "n", Ranges: batch.Ranges{{First: 0, Last: last}}, Limits: batch.Limits{BlockRecords: 100, BlockBytes: 1 << 20}}
+	for o := int64(1); o <= last; o += 2 {
+		w.holes[o] = true
+	}
+	w.bad[10] = true
+	w.insert = []func(activities.InsertInput) error{func(in activities.InsertInput) error {
+		for o := int64(0); o < 8; o += 2 { // the worker died when it had stored some
+			w.stored[o] = true
+		}
+		return problem(activities.Trouble{Class: activities.Outage, Name: "X", Message: "x", Progress: activities.Progress{Doubt: true}})
+	}}
+	w.env.ExecuteWorkflow(Ingest, in)
+	require.True(t, w.env.IsWorkflowCompleted())
+	require.NoError(t, w.env.GetWorkflowError())
+	var o batch.Outcome
+	require.NoError(t, w.env.GetWorkflowResult(&o))
+	require.EqualValues(t, 6, o.Holes)
+	require.EqualValues(t, 5, o.Stored)
+	require.EqualValues(t, 1, o.DeadLettered)
+	require.Equal(t, map[int64]bool{0: true, 2: true, 4: true, 6: true, 8: true}, w.stored)
+	require.Equal(t, map[int64]bool{10: true}, w.dead)
+}
+
+func TestWhatWasLostBeforeTheLastLookIsNoted(t *testing.T) {
+	w := newWorld(t)
+	w.listed, w.start = 1, 3
+	for o := int64(1); o <= 9; o += 2 {
+		w.stored[o] = true
+	}
+	w.env.ExecuteWorkflow(Ingest, batch.Batch{Group: "g", Topic: "t", Nonce: "n", Ranges: batch.Ranges{{First: 0, Last: 9}}, Limits: batch.Limits{BlockRecords: 100, BlockBytes: 1 << 20}})
+	require.NoError(t, w.env.GetWorkflowError())
+	var o batch.Outcome
+	require.NoError(t, w.env.GetWorkflowResult(&o))
+	require.EqualValues(t, 2, o.Lost) // 0 and 2
+	require.EqualValues(t, 2, w.noted[activities.ExceptionLost])
+	require.EqualValues(t, 3, o.Stored)
+	require.EqualValues(t, 5, o.Present)
+}
+
+func TestATopicCountsAsDeletedOnlyWhenKafkaKeepsSayingSo(t *testing.T) {
+	gone := func(activities.InsertInput) error {
+		return problem(activities.Trouble{Class: activities.Lost, Name: "KAFKA_TOPIC_DELETED", Message: "gone", Gone: &activities.Gone{Partition: -1}})
+	}
+	in := batch.Batch{Group: "g", Topic: "t", Nonce: "n", Ranges: batch.Ranges{{First: 0, Last: 9}}, Limits: batch.Limits{BlockRecords: 100, BlockBytes: 1 << 20}}
+	for name, c := range map[string]struct {
+		says         int
+		lost, stored int64
+	}{"one broker was behind": {deletedTurns - 1, 0, 10}, "it was deleted": {deletedTurns, 10, 0}} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			for range c.says {
+				w.insert = append(w.insert, gone)
+			}
+			began := w.env.Now()
+			w.env.ExecuteWorkflow(Ingest, in)
+			require.NoError(t, w.env.GetWorkflowError())
+			var o batch.Outcome
+			require.NoError(t, w.env.GetWorkflowResult(&o))
+			require.Equal(t, c.lost, o.Lost)
+			require.Equal(t, c.stored, o.Stored)
+			require.GreaterOrEqual(t, w.env.Now().Sub(began), (deletedTurns-1)*blockedEvery)
+		})
+	}
+}
+
+func TestABatchThatWasStartedAgainWaitsOutWhatItsLastRunSent(t *testing.T) {
+	w := newWorld(t)
+	w.env.ExecuteWorkflow(Ingest, batch.Batch{Group: "g", Topic: "t", Nonce: "n", Ranges: batch.Ranges{{First: 0, Last: 9}}, Limits: batch.Limits{BlockRecords: 100, BlockBytes: 1 << 20}, Again: true})
+	require.NoError(t, w.env.GetWorkflowError())
+	require.Len(t, w.settled, 1)
+	require.GreaterOrEqual(t, w.env.Now().Sub(w.settled[0]), activities.Quiet)
+	require.Len(t, w.stored, 10)
 }

@@ -39,6 +39,9 @@ const (
 	// maxIdleTurns is how many turns may change nothing before a batch whose
 	// books do not balance is blocked.
 	maxIdleTurns = 3
+	// deletedTurns is how often in a row Kafka has to say that a topic was deleted, a minute apart: one broker behind the others,
+	// or one worker on the wrong cluster, should not make records count as lost.
+	deletedTurns = 10
 )
 
 // pace is how often an activity is tried before its failure is the workflow's.

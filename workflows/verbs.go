@@ -14,6 +14,7 @@ var act *activities.Activities
 // fails, the batch waits.
 func (i *ingest) look(ctx workflow.Context) (seen activities.Seen, err error) {
 	job := activities.JobOf(i.in, i.turn, i.in.Ranges)
+	job.Skip = i.proven.ranges
 	err = workflow.ExecuteLocalActivity(local(ctx), act.Look, job).Get(ctx, &seen)
 	if err == nil {
 		return seen, nil
