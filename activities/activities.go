@@ -81,6 +81,8 @@ type Job struct {
 	Limits   batch.Limits  `json:"limits"`
 	Turn     int           `json:"turn"`
 	Ranges   batch.Ranges  `json:"ranges"`
+	// Skip is what earlier turns have proven: what is absent there are holes, and a look does not list them again.
+	Skip batch.Ranges `json:"skip,omitempty"`
 }
 
 // JobOf is the job for some ranges of a batch in its k-th turn.

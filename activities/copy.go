@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -36,8 +37,12 @@ const cutTo = 256 << 10
 
 func copyOf(j Job, rec *kgo.Record, bad *record.Rejected) *kgo.Record {
 	h := func(k, v string) kgo.RecordHeader { return kgo.RecordHeader{Key: k, Value: []byte(v)} }
+	at := rec.Timestamp
+	if y := at.UTC().Year(); y < 1970 || y > 2261 { // the client would garble it; zero: now
+		at = time.Time{}
+	}
 	return &kgo.Record{
-		Topic: DeadLetterTopic(j.Topic), Key: slices.Clone(rec.Key), Value: slices.Clone(rec.Value), Timestamp: rec.Timestamp,
+		Topic: DeadLetterTopic(j.Topic), Key: slices.Clone(rec.Key), Value: slices.Clone(rec.Value), Timestamp: at,
 		Headers: append(slices.Clone(rec.Headers), h(headerTopic, j.Topic), h(headerPartition, strconv.Itoa(int(rec.Partition))),
 			h(headerOffset, strconv.FormatInt(rec.Offset, 10)), h(headerConnector, j.Workflow), h(headerStage, "VALUE_CONVERTER"),
 			h(headerClass, string(bad.Reason)), h(headerMessage, bad.Error())),
@@ -57,7 +62,15 @@ func (a *Activities) copyOut(ctx context.Context, topic string, copies []*kgo.Re
 	return err
 }
 
+// copyWithin bounds one try to produce copies: what takes longer gives its place in the worker to other batches.
+const copyWithin = 30 * time.Second
+
 func (a *Activities) produce(ctx context.Context, copies []*kgo.Record) error {
+	ctx, cancel := context.WithTimeout(ctx, copyWithin)
+	defer cancel()
+	for _, c := range copies {
+		c.Context = nil //nolint:fatcontext // that of an earlier try is over
+	}
 	var errs error
 	for _, r := range a.Producer.ProduceSync(ctx, copies...) {
 		errs = errors.Join(errs, a.cut(ctx, r))

@@ -33,27 +33,35 @@ type Routed struct {
 	Clean bool  `json:"clean"` // first attempt, every answer heard
 }
 
-// DeadLetter decodes the job's records again, puts those that cannot be decoded
-// into the table dead_letters, raw and with the reason, and then copies them to
-// <topic>.dlq.
+// DeadLetter decodes the job's records again, copies those that cannot be
+// decoded to <topic>.dlq, and then puts them into the table dead_letters, raw
+// and with the reason.
 //
 // The table is exact: rows go under the token of exactly their offsets, and the
-// look covers them. The copy is at least once; its headers tell a repeat. When
-// this decoding finds other records at fault than the insert did (another
-// version of the worker), nothing is routed and the workflow looks again, so
-// that no record is ever both stored and dead.
+// look covers them. The copy is at least once, which is why it comes first: a
+// record that a look finds in the table is not routed again. Its headers tell a
+// repeat. When this decoding finds other records at fault than the insert did
+// (another version of the worker), nothing is routed and the workflow looks
+// again, so that no record is ever both stored and dead.
 func (a *Activities) DeadLetter(ctx context.Context, in DeadLetterInput) (Routed, error) {
 	kind, err := a.kind(in.Topic)
 	if err != nil {
 		return Routed{}, err
 	}
-	ctx, beat := a.pulse(ctx, Progress{})
-	defer beat.stop()
-	r := &router{a: a, in: in, pulse: beat, kind: kind, run: activity.GetInfo(ctx).WorkflowExecution.RunID}
-	if err := r.verify(ctx); err != nil {
-		return Routed{}, failIn(ctx, troubleOf(err))
+	var before Progress // of this round's earlier attempts, which the workflow does not hear of
+	if activity.HasHeartbeatDetails(ctx) {
+		if err := activity.GetHeartbeatDetails(ctx, &before); err != nil {
+			before.Doubt = true
+		}
 	}
-	if err := r.route(ctx); err != nil {
+	ctx, beat := a.pulse(ctx, before)
+	defer beat.stop()
+	r := &router{a: a, in: in, pulse: beat, kind: kind, run: activity.GetInfo(ctx).WorkflowExecution.RunID, sent: before.Doubt}
+	err = r.verify(ctx)
+	if err == nil {
+		err = r.route(ctx)
+	}
+	if err != nil {
 		t := troubleOf(err)
 		t.Progress.Doubt = r.sent
 		return Routed{}, failIn(ctx, t)
@@ -148,22 +156,30 @@ func (r *router) flush(ctx context.Context) error {
 	if r.letters.rows() == 0 {
 		return nil
 	}
+	if err := r.allowed(ctx); err != nil {
+		return err
+	}
+	if err := r.a.copyOut(ctx, r.in.Topic, r.letters.copies); err != nil {
+		return fmt.Errorf("copy %d dead letters to %s: %w", r.letters.rows(), DeadLetterTopic(r.in.Topic), err)
+	}
 	token := r.in.token(r.letters.offsets)
 	tries := 0
 	err := blips(ctx, func() error {
 		if err := r.allowed(ctx); err != nil {
 			return err
 		}
+		if !r.sent {
+			if err := r.pulse.doubt(ctx, Progress{}); err != nil {
+				return err
+			}
+			r.sent = true
+		}
 		r.resent = r.resent || tries > 0
 		tries++
-		r.sent = true
 		return r.a.Inserter.Insert(ctx, deadLetters, r.letters.input(), token)
 	})
 	if err != nil {
 		return fmt.Errorf("insert %d dead letters: %w", r.letters.rows(), err)
-	}
-	if err := r.a.copyOut(ctx, r.in.Topic, r.letters.copies); err != nil {
-		return fmt.Errorf("copy %d dead letters to %s: %w", r.letters.rows(), DeadLetterTopic(r.in.Topic), err)
 	}
 	r.letters.reset()
 	return nil

@@ -5,10 +5,13 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/ai-backlog/ingest/record"
 )
 
 // copies are the first n records of the dead letter topic.
@@ -42,6 +45,9 @@ func TestDeadLettersAreRawExactAndCopied(t *testing.T) {
 	b := setup(t)
 	b.produce(300, 50)
 	in, out := b.insert(b.job(299))
+	topics, err := b.adm.ListTopics(b.ctx)
+	require.NoError(t, err)
+	require.False(t, topics.Has(DeadLetterTopic(topic)), "it is created when it is needed")
 	for i := range 3 {
 		routed, err := run[Routed](b, b.DeadLetter, letter(in, out))
 		require.NoError(t, err)
@@ -54,19 +60,31 @@ func TestDeadLettersAreRawExactAndCopied(t *testing.T) {
 		AND reason = 'missing_field' AND class = 'undecodable' AND batch = ?`, in.Workflow))
 	require.Equal(t, 0, b.count("SELECT count() FROM logs WHERE (_topic_id, _partition, _offset) IN (SELECT _topic_id, _partition, _offset FROM dead_letters)"))
 
+	at := map[string]bool{}
 	for _, r := range b.copies(12)[:12] {
 		h := headers(r)
 		require.Equal(t, fmt.Sprintf(`{"broken":%s}`, h["__connect.errors.offset"]), string(r.Value))
 		require.Equal(t, topic, h["__connect.errors.topic"])
+		require.Contains(t, []string{"0", "1"}, h["__connect.errors.partition"])
+		require.Equal(t, in.Workflow, h["__connect.errors.connector.name"])
+		require.Equal(t, "VALUE_CONVERTER", h["__connect.errors.stage"])
+		require.Equal(t, "k", string(r.Key))
+		at[h["__connect.errors.partition"]+"/"+h["__connect.errors.offset"]] = true
 		require.Equal(t, "missing_field", h["__connect.errors.exception.class.name"])
 		require.Contains(t, h["__connect.errors.exception.message"], "missing_field")
 		require.Equal(t, "test", h["from"])
 		require.NotContains(t, h, headerCut)
 	}
+	require.Len(t, at, 12, "a copy of each")
 	seen := b.look(b.job(299))
 	require.EqualValues(t, 588, seen.Stored)
 	require.EqualValues(t, 12, seen.Dead)
 	require.Empty(t, seen.Absent)
+
+	require.Equal(t, 588, b.metric("ingest_stored_rows_total"))
+	require.Equal(t, 600, b.metric("ingest_present_records_total"))
+	require.Equal(t, 2, b.metric("ingest_looks_total"))
+	require.Equal(t, 3*12, b.metric("ingest_dead_letters_total"), "by run")
 }
 
 func TestNothingIsDeadLetteredWhenDecodersDisagree(t *testing.T) {
@@ -132,4 +150,52 @@ func random(n int) []byte {
 		b[i] = byte('!' + (x>>33)%90)
 	}
 	return b
+}
+
+func TestDeadLettersOfAnEarlierAttemptStayInDoubt(t *testing.T) {
+	b := setup(t)
+	b.produce(100, 50)
+	in, out := b.insert(b.job(99))
+	l := letter(in, out)
+	l.Warrant.At = l.Warrant.At.Add(-LookValid)
+	_, err := run[Routed](b, b.DeadLetter, l, Progress{Doubt: true})
+	require.Equal(t, Expired, TroubleOf(err).Class)
+	require.True(t, TroubleOf(err).Progress.Doubt)
+	_, err = run[Routed](b, b.DeadLetter, l)
+	require.False(t, TroubleOf(err).Progress.Doubt)
+}
+
+func TestNoDeadLetterIsInTheTableWithoutACopy(t *testing.T) {
+	b := setup(t)
+	b.produce(100, 50)
+	in, out := b.insert(b.job(99))
+	require.NoError(t, b.conn.Exec(b.ctx, "RENAME TABLE dead_letters TO away"))
+	_, err := run[Routed](b, b.DeadLetter, letter(in, out))
+	require.Equal(t, Blocked, TroubleOf(err).Class)
+	require.Len(t, b.copies(2), 2, "the copy comes first")
+	require.NoError(t, b.conn.Exec(b.ctx, "RENAME TABLE away TO dead_letters"))
+	_, err = run[Routed](b, b.DeadLetter, letter(in, out))
+	require.NoError(t, err)
+	require.Equal(t, 4, b.count("SELECT count() FROM dead_letters"))
+}
+
+func TestADeadLetterHasTheSameTimeAsARow(t *testing.T) {
+	b := setup(t)
+	j := b.job(3)
+	for i, at := range []time.Time{
+		time.UnixMilli(1_767_323_045_123),     // 2026
+		time.UnixMilli(1_767_323_045_123_000), // microseconds taken for milliseconds: more than any column holds
+		time.UnixMilli(-1),                    // none
+		time.UnixMilli(-1_767_323_045_123_000),
+	} {
+		rec := &kgo.Record{Topic: topic, Partition: 0, Offset: int64(i), Timestamp: at, Value: []byte(`{"timestamp":"2026-01-02T03:04:05Z","level":"INFO","message":"x"}`)}
+		row := record.NewBlock(record.Log)
+		require.NoError(t, row.Append(rec.Value, record.Coordinates{Topic: topic, TopicID: b.id, Offset: rec.Offset, Timestamp: rec.Timestamp}))
+		var l letters
+		l.add(j, rec, &record.Rejected{})
+		require.NoError(t, b.Inserter.Insert(b.ctx, record.Log.Table(), row.Input(), fmt.Sprint("row", i)))
+		require.NoError(t, b.Inserter.Insert(b.ctx, deadLetters, l.input(), fmt.Sprint("letter", i)))
+	}
+	require.Equal(t, 4, b.count("SELECT count() FROM logs AS l INNER JOIN dead_letters AS d USING (_topic_id, _partition, _offset) WHERE l._kafka_timestamp = d._kafka_timestamp"))
+	require.Equal(t, 1, b.count("SELECT count() FROM dead_letters WHERE _kafka_timestamp > '2299-01-01'"))
 }

@@ -72,7 +72,7 @@ func (a *Activities) pulse(ctx context.Context, from Progress) (context.Context,
 			case <-ctx.Done():
 				return
 			case <-t.C:
-				p.send(ctx)
+				_ = p.send(ctx) // ours tells what becomes of it
 			}
 		}
 	}()
@@ -81,7 +81,7 @@ func (a *Activities) pulse(ctx context.Context, from Progress) (context.Context,
 }
 
 // send heartbeats once; being told that the activity is not ours ends it.
-func (p *pulse) send(ctx context.Context) {
+func (p *pulse) send(ctx context.Context) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	sent := time.Now()
@@ -96,14 +96,25 @@ func (p *pulse) send(ctx context.Context) {
 	case errors.As(err, &gone), errors.As(err, &canceled):
 		p.cancel(errNotOurs)
 	}
+	return err
 }
 
-// set records progress and tells Temporal of it at once.
-func (p *pulse) set(ctx context.Context, to Progress) {
+// note records progress, which the next heartbeat carries.
+func (p *pulse) note(to Progress) {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.progress = to
-	p.mu.Unlock()
-	p.send(ctx)
+}
+
+// doubt tells Temporal that something is about to be sent. Nothing may be sent before it is nil: when this process dies
+// meanwhile, the heartbeat is all that is known of it.
+func (p *pulse) doubt(ctx context.Context, to Progress) error {
+	to.Doubt = true
+	p.note(to)
+	if err := p.send(ctx); err != nil {
+		return &stopped{Trouble{Class: Outage, Name: "HEARTBEAT_LOST", Message: "Temporal did not take the heartbeat that has to come before an insert: " + err.Error()}}
+	}
+	return nil
 }
 
 // ours tells whether an insert may begin: Temporal has not given the activity
@@ -111,5 +122,6 @@ func (p *pulse) set(ctx context.Context, to Progress) {
 func (p *pulse) ours() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return time.Since(p.accepted) < HeartbeatTimeout
+	// By the clock that ran further: the monotonic one stands still while the machine is suspended.
+	return max(time.Since(p.accepted), time.Now().Round(0).Sub(p.accepted.Round(0))) < HeartbeatTimeout
 }

@@ -182,6 +182,7 @@ func (w *writer) flush(ctx context.Context) error {
 	w.p.Faults += w.tally.Faults
 	w.p.Holes += w.tally.Holes
 	w.p.Bytes += w.tally.Bytes
+	w.pulse.note(w.p)
 	w.open, w.bytes, w.tally = nil, 0, Progress{}
 	w.block.Reset()
 	return nil
@@ -198,16 +199,19 @@ func (w *writer) send(ctx context.Context) error {
 			return err
 		}
 		before := w.p.Doubt
-		w.p.Resent = w.p.Resent || before && tries > 0
-		if tries++; !before {
+		if !before {
+			if err := w.pulse.doubt(ctx, w.p); err != nil {
+				return err
+			}
 			w.p.Doubt = true
-			w.pulse.set(ctx, w.p)
 		}
+		w.p.Resent = w.p.Resent || before && tries > 0
+		tries++
 		err := w.a.Inserter.Insert(ctx, w.kind.Table(), w.block.Input(), token)
 		var f *clickhouse.Failure
 		if errors.As(err, &f) && !f.Sent && !before {
 			w.p.Doubt = false
-			w.pulse.set(ctx, w.p)
+			w.pulse.note(w.p)
 		}
 		return err
 	})

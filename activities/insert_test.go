@@ -1,6 +1,8 @@
 package activities
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"sync"
 	"testing"
@@ -81,9 +83,7 @@ func TestBlocksAreCutByBytesTheSameEveryTime(t *testing.T) {
 	b.exact(588)
 	require.EqualValues(t, 588, out.Stored)
 
-	require.NoError(t, b.conn.Exec(b.ctx, "SYSTEM FLUSH LOGS"))
-	sent := b.count("SELECT count() FROM system.query_log WHERE type = 'QueryFinish' AND startsWith(query_id, ?)", batch.TokenPrefix(j.Workflow, j.Nonce))
-	tokens := b.count("SELECT uniqExact(query_id) FROM system.query_log WHERE type = 'QueryFinish' AND startsWith(query_id, ?)", batch.TokenPrefix(j.Workflow, j.Nonce))
+	sent, tokens := b.inserts(j)
 	require.Greater(t, tokens, 15)
 	require.Greater(t, sent, 2*tokens)
 	require.Less(t, sent, 3*tokens)
@@ -179,4 +179,28 @@ func TestATroublesMessageStaysSmall(t *testing.T) {
 	_, err := run[Seen](b, b.Look, j)
 	require.Equal(t, Blocked, TroubleOf(err).Class)
 	require.Less(t, len(TroubleOf(err).Message), 1024)
+}
+
+// deaf is a Temporal that takes no heartbeat.
+type deaf struct{}
+
+func (deaf) RecordActivityHeartbeat(context.Context, []byte, ...any) error {
+	return errors.New("out of reach")
+}
+
+func TestNothingIsSentBeforeTemporalKnowsOfTheDoubt(t *testing.T) {
+	b := setup(t)
+	b.produce(100, 50)
+	in, out := b.insert(b.job(49))
+	b.Temporal = deaf{}
+	_, err := run[Routed](b, b.DeadLetter, letter(in, out))
+	require.Equal(t, "HEARTBEAT_LOST", TroubleOf(err).Name)
+	require.False(t, TroubleOf(err).Progress.Doubt)
+	in.Ranges = batch.Ranges{{Partition: 0, First: 50, Last: 99}}
+	_, err = run[Inserted](b, b.Insert, in)
+	require.Equal(t, "HEARTBEAT_LOST", TroubleOf(err).Name)
+	require.Equal(t, Outage, TroubleOf(err).Class)
+	require.False(t, TroubleOf(err).Progress.Doubt)
+	b.exact(98)
+	require.Equal(t, 0, b.count("SELECT count() FROM dead_letters"))
 }

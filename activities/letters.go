@@ -6,6 +6,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/ai-backlog/ingest/batch"
+	"github.com/ai-backlog/ingest/clickhouse"
 	"github.com/ai-backlog/ingest/record"
 )
 
@@ -19,7 +20,7 @@ type letters struct {
 	topicID                                          proto.ColUUID
 	partition, code                                  proto.ColInt32
 	offset                                           proto.ColInt64
-	timestamp                                        proto.ColDateTime64
+	timestamp                                        *clickhouse.Int64s // clamped milliseconds, as in a row
 	headers                                          *proto.ColMap[string, string]
 }
 
@@ -31,7 +32,7 @@ func (l *letters) reset() { *l = letters{} }
 func (l *letters) add(j Job, rec *kgo.Record, bad *record.Rejected) {
 	if l.headers == nil {
 		l.headers = proto.NewMap[string, string](new(proto.ColStr), new(proto.ColStr))
-		l.timestamp.WithPrecision(proto.PrecisionMilli)
+		l.timestamp = clickhouse.NewMillis()
 	}
 	l.offsets = append(l.offsets, batch.Range{Partition: rec.Partition, First: rec.Offset, Last: rec.Offset})
 	l.bytes += int64(len(rec.Key) + len(rec.Value))
@@ -40,7 +41,7 @@ func (l *letters) add(j Job, rec *kgo.Record, bad *record.Rejected) {
 	l.topicID.Append(uuid.UUID(j.TopicID))
 	l.partition.Append(rec.Partition)
 	l.offset.Append(rec.Offset)
-	l.timestamp.Append(rec.Timestamp)
+	l.timestamp.Append(record.StorableMillis(rec.Timestamp))
 	l.key.AppendBytes(rec.Key)
 	l.value.AppendBytes(rec.Value)
 	kvs := make([]proto.KV[string, string], 0, len(rec.Headers))
@@ -61,7 +62,7 @@ func (l *letters) input() proto.Input {
 		{Name: "_topic_id", Data: &l.topicID},
 		{Name: "_partition", Data: &l.partition},
 		{Name: "_offset", Data: &l.offset},
-		{Name: "_kafka_timestamp", Data: &l.timestamp},
+		{Name: "_kafka_timestamp", Data: l.timestamp},
 		{Name: "key", Data: &l.key},
 		{Name: "value", Data: &l.value},
 		{Name: "headers", Data: l.headers},

@@ -11,8 +11,9 @@ import (
 
 // Seen is the answer of a look.
 type Seen struct {
-	// Absent is what neither the table nor the dead letters hold, sorted. At
-	// most maxFragments ranges; Complete says whether that is all of it.
+	// Absent is what neither the table nor the dead letters hold, sorted, but
+	// for what the job skips. At most maxFragments ranges, the first ones;
+	// Complete says whether that is all of it.
 	Absent   batch.Ranges `json:"absent,omitempty"`
 	Complete bool         `json:"complete"`
 	Stored   int64        `json:"stored"` // offsets that the table holds
@@ -62,7 +63,7 @@ func (a *Activities) Look(ctx context.Context, j Job) (Seen, error) {
 		return Seen{}, failIn(ctx, troubleOf(err))
 	}
 	s.Stored, s.Dead = stored.Len(), dead.Sub(stored).Len()
-	s.Absent = j.Ranges.Sort().Sub(append(stored, dead...).Sort())
+	s.Absent = j.Ranges.Sort().Sub(append(stored, dead...).Sort()).Sub(j.Skip)
 	if s.Complete = len(s.Absent) <= maxFragments; !s.Complete {
 		s.Absent = s.Absent[:maxFragments]
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/testsuite"
 
@@ -31,9 +32,12 @@ type bench struct {
 	*Activities
 	t    *testing.T
 	ctx  context.Context //nolint:containedctx // the test's
+	cfg  clickhouse.Config
 	conn driver.Conn
+	c    *kfake.Cluster
 	cl   *kgo.Client
 	adm  *kadm.Client
+	reg  *prometheus.Registry
 	id   batch.TopicID
 }
 
@@ -57,9 +61,10 @@ func setup(t *testing.T) *bench {
 	killer, err := clickhouse.NewKiller(cfg)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = killer.Close() })
-	b := &bench{t: t, ctx: ctx, conn: conn, cl: cl, adm: kadm.NewClient(cl), Activities: &Activities{
+	reg := prometheus.NewRegistry()
+	b := &bench{t: t, ctx: ctx, cfg: cfg, conn: conn, c: c, cl: cl, adm: kadm.NewClient(cl), reg: reg, Activities: &Activities{
 		Reader: kafka.NewReader(cl), Producer: producer, Looker: clickhouse.NewLooker(conn), Inserter: inserter, Killer: killer, Queries: conn,
-		Kinds: map[string]record.Kind{topic: record.Log}, Metrics: NewMetrics(prometheus.NewRegistry(), []string{topic}),
+		Kinds: map[string]record.Kind{topic: record.Log}, Metrics: NewMetrics(reg, []string{topic}),
 	}}
 	b.id, _, err = kafka.Logs(ctx, cl, topic)
 	require.NoError(t, err)
@@ -143,4 +148,39 @@ func (b *bench) exact(rows int) {
 	b.t.Helper()
 	require.Equal(b.t, rows, b.count("SELECT count() FROM logs"))
 	require.Equal(b.t, rows, b.count("SELECT uniqExact(_topic_id, _partition, _offset) FROM logs"))
+}
+
+// metric is the sum of a counter over its labels.
+func (b *bench) metric(name string) (sum int) {
+	b.t.Helper()
+	families, err := b.reg.Gather()
+	require.NoError(b.t, err)
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if f.GetName() == name {
+				sum += int(m.GetCounter().GetValue())
+			}
+		}
+	}
+	return sum
+}
+
+// onFetch calls f before the broker answers a fetch of the partition. What f waits for keeps the answer back.
+func (b *bench) onFetch(partition int32, f func()) {
+	b.c.ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		b.c.KeepControl()
+		if req.(*kmsg.FetchRequest).Topics[0].Partitions[0].Partition == partition {
+			b.c.SleepControl(f)
+		}
+		return nil, nil, false
+	})
+}
+
+// inserts are the INSERTs that the server has run for the job, and how many tokens they had.
+func (b *bench) inserts(j Job) (sent, tokens int) {
+	b.t.Helper()
+	require.NoError(b.t, b.conn.Exec(b.ctx, "SYSTEM FLUSH LOGS"))
+	const of = " FROM system.query_log WHERE type = 'QueryFinish' AND startsWith(query_id, ?)"
+	prefix := batch.TokenPrefix(j.Workflow, j.Nonce)
+	return b.count("SELECT count()"+of, prefix), b.count("SELECT uniqExact(query_id)"+of, prefix)
 }

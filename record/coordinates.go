@@ -47,7 +47,12 @@ func (c *coordinates) append(at Coordinates) {
 	c.topicID.Append(at.TopicID)
 	c.partition.Append(at.Partition)
 	c.offset.Append(at.Offset)
-	c.timestamp.Append(min(max(at.Timestamp.UnixMilli(), clickhouse.MinDateTime64*1000), clickhouse.MaxDateTime64*1000))
+	c.timestamp.Append(StorableMillis(at.Timestamp))
+}
+
+// StorableMillis is the time of a Kafka message in milliseconds since 1970, or the nearest that a DateTime64(3) column holds.
+func StorableMillis(t time.Time) int64 {
+	return min(max(t.UnixMilli(), clickhouse.MinDateTime64*1000), clickhouse.MaxDateTime64*1000)
 }
 
 func (c *coordinates) input() proto.Input {
