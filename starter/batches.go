@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,9 +8,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"go.temporal.io/sdk/client"
-
-	"github.com/ai-backlog/ingest/settings"
 )
 
 // listTimeout bounds what Temporal may take to answer: visibility on SQL with
@@ -54,33 +50,19 @@ func (f batchesFlags) run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	options, err := settings.Temporal()
-	if err != nil {
-		return err
-	}
-	options.Logger = quiet{}
-	address := cmp.Or(options.HostPort, client.DefaultHostPort)
 	ctx, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
-	c, err := client.DialContext(ctx, options)
+	c, err := dialTemporal(ctx)
 	if err != nil {
-		return fmt.Errorf("no answer from Temporal at TEMPORAL_ADDRESS=%s: %w", address, err)
+		return err
 	}
 	defer c.Close()
 	rows, err := list(ctx, c, queries, f.limit)
 	if err != nil {
-		return fmt.Errorf("list batches at TEMPORAL_ADDRESS=%s, TEMPORAL_NAMESPACE=%s: %w", address, cmp.Or(options.Namespace, client.DefaultNamespace), err)
+		return fmt.Errorf("list batches at %s: %w", c, err)
 	}
 	if f.json {
 		return writeJSON(out, rows)
 	}
 	return writeTable(out, rows, time.Now())
 }
-
-// quiet is a Temporal logger that says nothing: errors are returned anyhow.
-type quiet struct{}
-
-func (quiet) Debug(string, ...any) {}
-func (quiet) Info(string, ...any)  {}
-func (quiet) Warn(string, ...any)  {}
-func (quiet) Error(string, ...any) {}

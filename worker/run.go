@@ -56,19 +56,22 @@ func run(ctx context.Context, cfg Config) error {
 		return monitor.Stopped(ctx, err)
 	}
 	defer temporal.Close()
-	w := newWorker(temporal, cfg, &activities.Activities{
+	a := &activities.Activities{
 		Temporal: temporal, Reader: kafka.NewReader(s.broker), Producer: s.broker, Looker: clickhouse.NewLooker(s.queries), Inserter: s.inserter,
 		Killer: s.killer, Queries: s.queries, Kinds: cfg.Topics.Kinds(), Metrics: activities.NewMetrics(reg, cfg.Topics.Names()),
-	})
-	if err := w.Start(); err != nil {
-		return fmt.Errorf("start worker: %w", err)
+	}
+	batches, operations := newWorker(temporal, cfg, a), newOperations(temporal, a)
+	for _, w := range []worker.Worker{batches, operations} {
+		if err := w.Start(); err != nil {
+			return fmt.Errorf("start worker: %w", err)
+		}
+		defer w.Stop()
 	}
 	working.Store(true)
 	logger.Info("worker is ready", "task_queue", workflows.TaskQueue, "topics", cfg.Topics.Names(), "inserts", cfg.InsertsAt)
 	<-ctx.Done()
 	working.Store(false)
-	w.Stop()
-	logger.Info("worker stopped")
+	logger.Info("worker stops")
 	return nil
 }
 
@@ -132,6 +135,19 @@ func newWorker(c client.Client, cfg Config, a *activities.Activities) worker.Wor
 		BackgroundActivityContext:          context.Background(),
 	})
 	w.RegisterWorkflow(workflows.Ingest)
+	w.RegisterActivity(a)
+	return w
+}
+
+// operationsAt is how many activities of operators' workflows run at once: few,
+// since batches come first.
+const operationsAt = 4
+
+// newOperations works on what operators started.
+func newOperations(c client.Client, a *activities.Activities) worker.Worker {
+	w := worker.New(c, workflows.OperationsQueue, worker.Options{
+		MaxConcurrentActivityExecutionSize: operationsAt, WorkerStopTimeout: stopTimeout, BackgroundActivityContext: context.Background(),
+	})
 	w.RegisterActivity(a)
 	return w
 }

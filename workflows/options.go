@@ -9,8 +9,13 @@ import (
 	"github.com/ai-backlog/ingest/activities"
 )
 
-// TaskQueue is where batches and their activities are worked on.
-const TaskQueue = "ai-backlog-ingest"
+const (
+	// TaskQueue is where batches and their activities are worked on.
+	TaskQueue = "ai-backlog-ingest"
+	// OperationsQueue is where replays, redrives and audits are worked on: one
+	// that takes hours must not take the place of a batch.
+	OperationsQueue = "ai-backlog-operations"
+)
 
 // Search attributes by which operators find batches in Temporal's UI. The good
 // path sets only the first two, at its start.
