@@ -11,8 +11,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
-
-	"github.com/ai-backlog/ingest/record"
 )
 
 // DeadLetterTopic is where copies of a topic's dead letters go.
@@ -35,7 +33,7 @@ const (
 // cutTo is what remains of a value that the broker refuses as too large. It is cut further while even that is refused.
 const cutTo = 256 << 10
 
-func copyOf(j Job, rec *kgo.Record, bad *record.Rejected) *kgo.Record {
+func copyOf(j Job, rec *kgo.Record, why cause) *kgo.Record {
 	h := func(k, v string) kgo.RecordHeader { return kgo.RecordHeader{Key: k, Value: []byte(v)} }
 	at := rec.Timestamp
 	if y := at.UTC().Year(); y < 1970 || y > 2261 { // the client would garble it; zero: now
@@ -44,9 +42,17 @@ func copyOf(j Job, rec *kgo.Record, bad *record.Rejected) *kgo.Record {
 	return &kgo.Record{
 		Topic: DeadLetterTopic(j.Topic), Key: slices.Clone(rec.Key), Value: slices.Clone(rec.Value), Timestamp: at,
 		Headers: append(slices.Clone(rec.Headers), h(headerTopic, j.Topic), h(headerPartition, strconv.Itoa(int(rec.Partition))),
-			h(headerOffset, strconv.FormatInt(rec.Offset, 10)), h(headerConnector, j.Workflow), h(headerStage, "VALUE_CONVERTER"),
-			h(headerClass, string(bad.Reason)), h(headerMessage, bad.Error())),
+			h(headerOffset, strconv.FormatInt(rec.Offset, 10)), h(headerConnector, j.Workflow), h(headerStage, why.stage()),
+			h(headerClass, why.reason), h(headerMessage, why.message)),
 	}
+}
+
+// stage is where in Kafka Connect's terms a record failed.
+func (c cause) stage() string {
+	if c.class == "undecodable" {
+		return "VALUE_CONVERTER"
+	}
+	return "TASK_PUT"
 }
 
 // copyOut produces the copies and waits for all of them. The topic is created

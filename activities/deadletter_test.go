@@ -192,7 +192,7 @@ func TestADeadLetterHasTheSameTimeAsARow(t *testing.T) {
 		row := record.NewBlock(record.Log)
 		require.NoError(t, row.Append(rec.Value, record.Coordinates{Topic: topic, TopicID: b.id, Offset: rec.Offset, Timestamp: rec.Timestamp}))
 		var l letters
-		l.add(j, rec, &record.Rejected{})
+		l.add(j, rec, cause{})
 		require.NoError(t, b.Inserter.Insert(b.ctx, record.Log.Table(), row.Input(), fmt.Sprint("row", i)))
 		require.NoError(t, b.Inserter.Insert(b.ctx, deadLetters, l.input(), fmt.Sprint("letter", i)))
 	}

@@ -26,6 +26,9 @@ type Progress struct {
 	// Doubt is set before anything is sent and says that rows may be in
 	// flight or stored without anybody's knowing.
 	Doubt bool `json:"doubt,omitempty"`
+	// Silent is set with Doubt until the server has answered: it may still be
+	// at it. After an answer, even an error, a look sees all that came of it.
+	Silent bool `json:"silent,omitempty"`
 	// Resent is set for good once a block was sent again after an unknown
 	// outcome: the counts alone no longer prove the books.
 	Resent bool `json:"resent,omitempty"`
@@ -37,7 +40,7 @@ func (p Progress) After(q Progress) Progress {
 	if q.Done < p.Done {
 		q, p = p, q
 	}
-	q.Doubt, q.Resent = p.Doubt || q.Doubt, true
+	q.Doubt, q.Silent, q.Resent = p.Doubt || q.Doubt, p.Silent || q.Silent, true
 	return q
 }
 
@@ -109,7 +112,7 @@ func (p *pulse) note(to Progress) {
 // doubt tells Temporal that something is about to be sent. Nothing may be sent before it is nil: when this process dies
 // meanwhile, the heartbeat is all that is known of it.
 func (p *pulse) doubt(ctx context.Context, to Progress) error {
-	to.Doubt = true
+	to.Doubt, to.Silent = true, true
 	p.note(to)
 	if err := p.send(ctx); err != nil {
 		return &stopped{Trouble{Class: Outage, Name: "HEARTBEAT_LOST", Message: "Temporal did not take the heartbeat that has to come before an insert: " + err.Error()}}

@@ -52,7 +52,7 @@ func (a *Activities) Insert(ctx context.Context, in InsertInput) (Inserted, erro
 	}
 	ctx, beat := a.pulse(ctx, from)
 	defer beat.stop()
-	w := &writer{a: a, in: in, kind: kind, block: a.lend(kind), pulse: beat, p: from, run: info.WorkflowExecution.RunID}
+	w := &writer{a: a, in: in, kind: kind, block: a.lend(kind), pulse: beat, p: from, silent: from.Silent, run: info.WorkflowExecution.RunID}
 	defer a.giveBack(kind, w.block)
 	err = nil
 	if again { // an outage should not cost a read of the batch for every try
@@ -63,10 +63,11 @@ func (a *Activities) Insert(ctx context.Context, in InsertInput) (Inserted, erro
 	}
 	if err != nil {
 		t := troubleOf(err)
-		t.Progress = w.p
+		t.Progress, t.Block = w.p, w.open.Len()
+		t.Progress.Silent = w.silent
 		return Inserted{}, failIn(ctx, t)
 	}
-	w.p.Doubt = false // every block was acknowledged under its token: what is late is dropped by it
+	w.p.Doubt, w.p.Silent = false, false // every block was acknowledged under its token: what is late is dropped by it
 	return Inserted{Progress: w.p, Clean: !again && !w.p.Resent}, nil
 }
 
@@ -79,6 +80,9 @@ type writer struct {
 	pulse *pulse
 	p     Progress
 	run   string
+	// silent is whether the server may still be at something that was sent. What
+	// Temporal is told is that it is, from the first send on.
+	silent bool
 
 	open  batch.Ranges // offsets that the block covers, holes and rejected ones included
 	bytes int64        // keys and values since the block began
@@ -198,20 +202,23 @@ func (w *writer) send(ctx context.Context) error {
 		if err := w.allowed(ctx); err != nil {
 			return err
 		}
-		before := w.p.Doubt
-		if !before {
+		doubt, silent := w.p.Doubt, w.p.Silent
+		if !doubt || !silent {
 			if err := w.pulse.doubt(ctx, w.p); err != nil {
 				return err
 			}
-			w.p.Doubt = true
+			w.p.Doubt, w.p.Silent = true, true
 		}
-		w.p.Resent = w.p.Resent || before && tries > 0
+		w.p.Resent = w.p.Resent || doubt && tries > 0
 		tries++
 		err := w.a.Inserter.Insert(ctx, w.kind.Table(), w.block.Input(), token)
 		var f *clickhouse.Failure
-		if errors.As(err, &f) && !f.Sent && !before {
-			w.p.Doubt = false
+		switch {
+		case errors.As(err, &f) && !f.Sent:
+			w.p.Doubt, w.p.Silent = doubt, silent
 			w.pulse.note(w.p)
+		case err != nil && (f == nil || f.Code == 0):
+			w.silent = true
 		}
 		return err
 	})

@@ -28,15 +28,44 @@ func (l *letters) rows() int { return l.offset.Rows() }
 
 func (l *letters) reset() { *l = letters{} }
 
+// cause is why a record cannot be stored as it is.
+type cause struct {
+	class, reason, message string
+	code                   int32 // ClickHouse's
+}
+
+// undecodable is a record that is at fault by itself.
+func undecodable(bad *record.Rejected) cause {
+	return cause{class: "undecodable", reason: string(bad.Reason), message: bad.Error()}
+}
+
+// refused is a record that the server does not take.
+func refused(f *clickhouse.Failure) cause {
+	return cause{class: string(Rejected), reason: f.Name, code: f.Code, message: f.Message}
+}
+
+// decided is a record that an operator wants out of the way.
+func decided(v Verdict) cause {
+	return cause{class: string(Decided), reason: v.Reason, code: int32(v.Code), message: v.Message} //nolint:gosec // the wire carries 32 bits
+}
+
+// label is the cause in metrics, where labels are a closed set.
+func (c cause) label() string {
+	if c.class == "undecodable" {
+		return c.reason
+	}
+	return c.class
+}
+
 // add appends one record, raw, under its own coordinates.
-func (l *letters) add(j Job, rec *kgo.Record, bad *record.Rejected) {
+func (l *letters) add(j Job, rec *kgo.Record, why cause) {
 	if l.headers == nil {
 		l.headers = proto.NewMap[string, string](new(proto.ColStr), new(proto.ColStr))
 		l.timestamp = clickhouse.NewMillis()
 	}
 	l.offsets = append(l.offsets, batch.Range{Partition: rec.Partition, First: rec.Offset, Last: rec.Offset})
 	l.bytes += int64(len(rec.Key) + len(rec.Value))
-	l.copies = append(l.copies, copyOf(j, rec, bad))
+	l.copies = append(l.copies, copyOf(j, rec, why))
 	l.topic.Append(j.Topic)
 	l.topicID.Append(uuid.UUID(j.TopicID))
 	l.partition.Append(rec.Partition)
@@ -49,10 +78,10 @@ func (l *letters) add(j Job, rec *kgo.Record, bad *record.Rejected) {
 		kvs = append(kvs, proto.KV[string, string]{Key: h.Key, Value: string(h.Value)})
 	}
 	l.headers.AppendKV(kvs)
-	l.class.Append("undecodable")
-	l.reason.Append(string(bad.Reason))
-	l.code.Append(0)
-	l.message.Append(bad.Error())
+	l.class.Append(why.class)
+	l.reason.Append(why.reason)
+	l.code.Append(why.code)
+	l.message.Append(why.message)
 	l.batch.Append(j.Workflow)
 }
 

@@ -23,7 +23,7 @@ func NewMetrics(reg prometheus.Registerer, topics []string) *Metrics {
 	m := &Metrics{
 		stored:        f.NewCounterVec(prometheus.CounterOpts{Name: "ingest_stored_rows_total", Help: "Rows of blocks that ClickHouse acknowledged."}, []string{"topic"}),
 		present:       f.NewCounterVec(prometheus.CounterOpts{Name: "ingest_present_records_total", Help: "Offsets that a look found stored or dead-lettered already."}, []string{"topic"}),
-		dead:          f.NewCounterVec(prometheus.CounterOpts{Name: "ingest_dead_letters_total", Help: "Records routed to the dead letters, by reason."}, []string{"topic", "reason"}),
+		dead:          f.NewCounterVec(prometheus.CounterOpts{Name: "ingest_dead_letters_total", Help: "Records routed to the dead letters, by what the decoder found; rejected: the server refuses them; decided: by an operator."}, []string{"topic", "reason"}),
 		lostOffsets:   f.NewCounterVec(prometheus.CounterOpts{Name: "ingest_lost_offsets_total", Help: "Offsets that Kafka deleted before they were read."}, []string{"topic"}),
 		looks:         f.NewCounterVec(prometheus.CounterOpts{Name: "ingest_looks_total", Help: "Looks, by whether they found something."}, []string{"topic", "found"}),
 		insertSeconds: f.NewHistogramVec(prometheus.HistogramOpts{Name: "ingest_insert_seconds", Help: "Duration of one block's insert, with its blips.", Buckets: prometheus.ExponentialBuckets(0.01, 2, 14)}, []string{"topic"}),
@@ -37,6 +37,9 @@ func NewMetrics(reg prometheus.Registerer, topics []string) *Metrics {
 		m.looks.WithLabelValues(t, "no")
 		for _, r := range record.Reasons() {
 			m.dead.WithLabelValues(t, string(r))
+		}
+		for _, class := range []Class{Rejected, Decided} {
+			m.dead.WithLabelValues(t, string(class))
 		}
 	}
 	return m
@@ -57,9 +60,9 @@ func (m *Metrics) looked(topic string, s Seen, took time.Duration) {
 	m.lookSeconds.WithLabelValues(topic).Observe(took.Seconds())
 }
 
-func (m *Metrics) deadLettered(topic string, reasons map[record.Reason]int64) {
+func (m *Metrics) deadLettered(topic string, reasons map[string]int64) {
 	for r, n := range reasons {
-		m.dead.WithLabelValues(topic, string(r)).Add(float64(n))
+		m.dead.WithLabelValues(topic, r).Add(float64(n))
 	}
 }
 

@@ -13,8 +13,9 @@ type Exception string
 
 // The kinds of exception.
 const (
-	ExceptionLost   Exception = "lost"   // Kafka deleted it before it was read
-	ExceptionOpened Exception = "opened" // before the group's starting position: never ours
+	ExceptionLost    Exception = "lost"    // Kafka deleted it before it was read
+	ExceptionSkipped Exception = "skipped" // an operator dropped it
+	ExceptionOpened  Exception = "opened"  // before the group's starting position: never ours
 )
 
 // NoteInput says which of a batch's ranges are to be remembered, and why.

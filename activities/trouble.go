@@ -26,7 +26,12 @@ const (
 	Rejected Class = "rejected"     // the server refused a value
 	Lost     Class = "lost"         // Kafka has deleted what was to be read
 	Expired  Class = "look_expired" // the look is too old or of another run: look again
-	Disagree Class = "disagree"     // a second decoding found other records at fault than the first
+	Disagree Class = "disagree"     // a second decoding, or trial, found other records at fault than the first
+	// ViewAtFault is a workflow's conclusion: the server answered an error, but
+	// the table has the rows, so a materialized view threw after it took them.
+	ViewAtFault Class = "view_at_fault"
+	// Decided is a workflow's too: an operator's decision ends the trying.
+	Decided Class = "decided"
 )
 
 // Trouble is what an activity tells of its failure, at most about 1 KiB: over
@@ -38,6 +43,9 @@ type Trouble struct {
 	Message string `json:"message"`
 	// Progress is where the next attempt goes on.
 	Progress Progress `json:"progress"`
+	// Block is how many offsets of the job, behind Progress.Done, the block has
+	// that the server did not take.
+	Block int64 `json:"block,omitempty"`
 	// Gone is set with class Lost: the partition's first offset that is left.
 	// Topic-wide loss has Partition -1.
 	Gone *Gone `json:"gone,omitempty"`
@@ -119,6 +127,9 @@ func classOf(c clickhouse.Class) Class {
 	return Outage
 }
 
+// unknown is the progress of an attempt that could tell nothing.
+var unknown = Progress{Doubt: true, Silent: true}
+
 // TroubleOf reads back what an activity told of its failure. An activity that
 // could tell nothing (its worker died, or it timed out) is an outage, in doubt
 // unless its last heartbeat says otherwise.
@@ -129,15 +140,15 @@ func TroubleOf(err error) Trouble {
 		if app.HasDetails() && app.Details(&t) == nil && t.Class != "" {
 			return t
 		}
-		return Trouble{Class: Outage, Name: "ACTIVITY_FAILED", Message: app.Message(), Progress: Progress{Doubt: true}}
+		return Trouble{Class: Outage, Name: "ACTIVITY_FAILED", Message: app.Message(), Progress: unknown}
 	}
-	t := Trouble{Class: Outage, Name: "WORKER_LOST", Message: fmt.Sprint(err), Progress: Progress{Doubt: true}}
+	t := Trouble{Class: Outage, Name: "WORKER_LOST", Message: fmt.Sprint(err), Progress: unknown}
 	var timeout *temporal.TimeoutError
 	if errors.As(err, &timeout) {
 		t.Message = "the worker that had it stopped answering"
 		if timeout.HasLastHeartbeatDetails() {
 			if e := timeout.LastHeartbeatDetails(&t.Progress); e != nil {
-				t.Progress = Progress{Doubt: true}
+				t.Progress = unknown
 			}
 		}
 	}

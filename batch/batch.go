@@ -72,6 +72,9 @@ type Batch struct {
 	// Again says that inserts of an earlier run, or of an entry that Temporal
 	// lost, may still be on their way.
 	Again bool `json:"again,omitempty"`
+	// Approved is an operator's word that many dead letters are right, which a
+	// continued run has from the one before.
+	Approved bool `json:"approved,omitempty"`
 }
 
 // ID is the workflow's ID: <group>/<topic>/<12 hex digits of the topic ID>/<n>.

@@ -13,7 +13,12 @@ type Outcome struct {
 	Bytes        int64 `json:"bytes"`         // keys and values that were read
 	Turns        int   `json:"turns"`         // looks that were followed by an insert
 	Retries      int   `json:"retries"`       // attempts after the first
+	// Decisions are what operators decided, MaxDecisions at most.
+	Decisions []string `json:"decisions,omitempty"`
 }
+
+// MaxDecisions bounds what an outcome tells of decisions.
+const MaxDecisions = 20
 
 // Balanced tells whether every offset is accounted for.
 func (o Outcome) Balanced() bool {

@@ -73,6 +73,22 @@ func (rs Ranges) Sub(os Ranges) Ranges {
 	return out
 }
 
+// Slice is n offsets after the first skip ones, in order; less if there are less.
+func (rs Ranges) Slice(skip, n int64) Ranges {
+	var out Ranges
+	for _, r := range rs {
+		passed := min(skip, r.Len())
+		skip -= passed
+		r.First += passed
+		r.Last = min(r.Last, r.First+n-1)
+		if r.Len() > 0 {
+			n -= r.Len()
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
 // Sort orders the ranges and joins those that touch or overlap.
 func (rs Ranges) Sort() Ranges {
 	rs = slices.Clone(rs)

@@ -71,6 +71,20 @@ func TestCutOwnsEveryOffsetOnceInOrder(t *testing.T) {
 	})
 }
 
+func TestSliceIsTheOffsetsAtItsPlaces(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		a := draw(t, "a")
+		all := a.Cut(1)
+		skip, n := rapid.Int64Range(0, 70).Draw(t, "skip"), rapid.Int64Range(0, 70).Draw(t, "n")
+		var want Ranges
+		for i := skip; i < min(skip+n, int64(len(all))); i++ {
+			want = append(want, all[i]...)
+		}
+		require.Equal(t, set(want), set(a.Slice(skip, n)))
+		require.Equal(t, want.Len(), a.Slice(skip, n).Len())
+	})
+}
+
 func TestTokenNamesExactlyTheRowsSent(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a, b := draw(t, "a"), draw(t, "b")

@@ -62,11 +62,15 @@ func settings(ctx context.Context, token string) []ch.Setting {
 	}
 }
 
-// into is the statement. ch-go's own quotes db.table as one name.
+// into is the statement; without a database it is for a temporary table. ch-go's
+// own quotes db.table as one name.
 func into(database, table string, in proto.Input) string {
+	if database != "" {
+		database = Quote(database) + "."
+	}
 	names := make([]string, len(in))
 	for n, c := range in {
 		names[n] = Quote(c.Name)
 	}
-	return "INSERT INTO " + Quote(database) + "." + Quote(table) + " (" + strings.Join(names, ", ") + ") VALUES"
+	return "INSERT INTO " + database + Quote(table) + " (" + strings.Join(names, ", ") + ") VALUES"
 }

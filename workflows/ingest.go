@@ -16,7 +16,10 @@ import (
 // again; if records are at fault, dead-letter them. It ends when its books
 // balance and is never failed: what cannot go on stays open.
 func Ingest(ctx workflow.Context, in batch.Batch) (batch.Outcome, error) {
-	i := &ingest{in: in, turn: in.Turn, run: originalRun(ctx)}
+	i := &ingest{in: in, turn: in.Turn, run: originalRun(ctx), approved: in.Approved}
+	if err := i.listen(ctx); err != nil {
+		return batch.Outcome{}, err
+	}
 	if err := i.note(ctx, activities.ExceptionOpened, in.Opened, "before the group's starting position"); err != nil {
 		return batch.Outcome{}, err
 	}
@@ -32,12 +35,18 @@ func Ingest(ctx workflow.Context, in batch.Batch) (batch.Outcome, error) {
 		if err := i.takeTurn(ctx); err != nil {
 			return batch.Outcome{}, err
 		}
-		if workflow.GetInfo(ctx).GetContinueAsNewSuggested() && !i.balanced {
-			in.Turn = i.turn
-			return batch.Outcome{}, workflow.NewContinueAsNewError(ctx, Ingest, in)
+		if workflow.GetInfo(ctx).GetContinueAsNewSuggested() && !i.balanced && i.decision == nil {
+			return batch.Outcome{}, i.again(ctx)
 		}
 	}
 	return i.close(ctx)
+}
+
+// again goes on in a new run, with a history of its own. It begins by settling.
+func (i *ingest) again(ctx workflow.Context) error {
+	in := i.in
+	in.Turn, in.Approved = i.turn+1, i.approved
+	return workflow.NewContinueAsNewError(ctx, Ingest, in)
 }
 
 // originalRun is the run whose history this one began with: after an operator's
@@ -65,11 +74,25 @@ type ingest struct {
 	idle     int              // turns in a row that changed nothing
 	balanced bool
 	out      batch.Outcome
+
 	state    state
+	since    time.Time          // it is in that state
+	trouble  activities.Trouble // the last that was told
+	fault    batch.Ranges       // of the turn: the block whose insert was answered with an error
+	warrant  activities.Warrant // of the look after that answer
+	view     *viewFault         // that threw on it
+	approved bool               // the flood guard was told to let the batch pass, or has counted
+	skipped  batch.Ranges       // what an operator dropped
+	decision *Decision          // to be carried out
+	deciding bool               // nothing is interrupted now
 }
 
 // takeTurn is one turn of the loop: look, insert what is absent, balance.
 func (i *ingest) takeTurn(ctx workflow.Context) error {
+	if i.interrupted() {
+		return i.carryOut(ctx)
+	}
+	i.fault = nil
 	if i.doubt {
 		if err := i.settle(ctx); err != nil {
 			return err
@@ -81,6 +104,9 @@ func (i *ingest) takeTurn(ctx workflow.Context) error {
 	}
 	if seen.Warrant.Run != i.run { // an operator's reset: inserts of the old run may still be on their way
 		i.run, i.doubt = seen.Warrant.Run, true
+		return nil
+	}
+	if i.interrupted() {
 		return nil
 	}
 	if i.first == nil {
@@ -95,12 +121,20 @@ func (i *ingest) takeTurn(ctx workflow.Context) error {
 		return nil
 	}
 	ins, trouble, err := i.insert(ctx, seen, absent)
+	if err == nil && trouble != nil && trouble.Class == activities.Rejected && i.fault.Len() > 0 {
+		return i.isolate(ctx, seen, *trouble)
+	}
 	if err != nil || trouble != nil {
 		return i.after(ctx, trouble, err)
 	}
 	var routed activities.Routed
 	if ins.Clean && ins.Rejected > 0 {
-		if routed, trouble, err = i.deadLetter(ctx, seen, absent, ins); err != nil || trouble != nil {
+		if most := i.tooMany(seen); most > 0 && 2*ins.Rejected > ins.Done-ins.Holes && ins.Rejected > most {
+			i.turn++
+			return i.hold(ctx, fmt.Sprintf("%d of %d records cannot be decoded", ins.Rejected, ins.Done-ins.Holes))
+		}
+		in := activities.DeadLetterInput{Job: activities.JobOf(i.in, i.turn, absent), Warrant: seen.Warrant, Rejected: ins.Rejected, Faults: ins.Faults}
+		if routed, trouble, err = i.deadLetter(ctx, in); err != nil || trouble != nil {
 			return i.after(ctx, trouble, err)
 		}
 	}
@@ -118,6 +152,9 @@ func (i *ingest) after(ctx workflow.Context, t *activities.Trouble, err error) e
 	i.doubt = i.doubt || t.Progress.Doubt
 	if t.Gone == nil {
 		i.deleted = 0
+		if t.Class == activities.Decided {
+			return nil
+		}
 		return i.guard(ctx, t.Message)
 	}
 	if t.Gone.Partition < 0 {
@@ -126,16 +163,21 @@ func (i *ingest) after(ctx workflow.Context, t *activities.Trouble, err error) e
 			return i.block(ctx, *t)
 		}
 	}
+	i.lose(*t.Gone)
+	return nil
+}
+
+// lose remembers what Kafka has deleted.
+func (i *ingest) lose(gone activities.Gone) {
 	for _, r := range i.in.Ranges {
-		if t.Gone.Partition == r.Partition {
-			r.Last = min(r.Last, t.Gone.Start-1)
+		if gone.Partition == r.Partition {
+			r.Last = min(r.Last, gone.Start-1)
 		}
-		if t.Gone.Partition == r.Partition || t.Gone.Partition < 0 {
+		if gone.Partition == r.Partition || gone.Partition < 0 {
 			i.gone = append(i.gone, r)
 		}
 	}
 	i.gone = i.gone.Sort()
-	return nil
 }
 
 // balance closes the books when the counts prove them: after a clean turn that
@@ -156,10 +198,10 @@ func (i *ingest) balance(seen activities.Seen, ins activities.Inserted, routed a
 		return
 	}
 	o := batch.Outcome{
-		Offsets: i.in.Ranges.Len(), Present: i.first.Stored + i.first.Dead, Lost: i.lost.Len(), Holes: i.proven.holes + ins.Holes, Bytes: i.out.Bytes,
+		Offsets: i.in.Ranges.Len(), Present: i.first.Stored + i.first.Dead, Lost: i.lost.Len(), Holes: i.proven.holes + ins.Holes, Bytes: i.out.Bytes, Skipped: i.skipped.Len(),
 		Stored:       seen.Stored - i.first.Stored + ins.Stored,
 		DeadLettered: seen.Dead - i.first.Dead + routed.Count,
-		Turns:        i.out.Turns, Retries: i.out.Retries,
+		Turns:        i.out.Turns, Retries: i.out.Retries, Decisions: i.out.Decisions,
 	}
 	i.out, i.balanced = o, o.Balanced()
 }

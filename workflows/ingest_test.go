@@ -2,11 +2,14 @@ package workflows
 
 import (
 	"context"
+	"log/slog"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 
@@ -22,23 +25,29 @@ type world struct {
 	dead    map[int64]bool
 	bad     map[int64]bool // cannot be decoded
 	holes   map[int64]bool
+	refused map[int64]bool                           // by the server, whenever they are sent
+	taken   int                                      // how often it was asked what became of a block
 	listed  int                                      // ranges that a look lists at most; 0: any number
 	start   int64                                    // Kafka's log start
 	insert  []func(activities.InsertInput) error     // one per attempt; nil goes through
 	route   []func(activities.DeadLetterInput) error // likewise
 	settled []time.Time
 	sent    [][2]any // turn and offsets of each insert that went through
+	states  []string // that the batch said it was in
 	noted   map[activities.Exception]int64
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	var suite testsuite.WorkflowTestSuite
-	w := &world{env: suite.NewTestWorkflowEnvironment(), stored: map[int64]bool{}, dead: map[int64]bool{}, bad: map[int64]bool{}, holes: map[int64]bool{}, noted: map[activities.Exception]int64{}}
+	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
+	w := &world{env: suite.NewTestWorkflowEnvironment(), stored: map[int64]bool{}, dead: map[int64]bool{}, bad: map[int64]bool{}, refused: map[int64]bool{}, holes: map[int64]bool{}, noted: map[activities.Exception]int64{}}
 	w.env.RegisterWorkflow(Ingest)
 	w.env.OnActivity(act.Look, mock.Anything, mock.Anything).Return(w.look)
 	w.env.OnActivity(act.Insert, mock.Anything, mock.Anything).Return(w.insertOnce)
 	w.env.OnActivity(act.DeadLetter, mock.Anything, mock.Anything).Return(w.deadLetter)
+	w.env.OnActivity(act.Taken, mock.Anything, mock.Anything).Return(w.whatBecame)
+	w.env.OnActivity(act.Isolate, mock.Anything, mock.Anything).Return(w.isolate)
 	w.env.OnActivity(act.Settle, mock.Anything, mock.Anything).Return(func(context.Context, activities.Job) (int, error) {
 		w.settled = append(w.settled, w.env.Now())
 		return 0, nil
@@ -47,7 +56,12 @@ func newWorld(t *testing.T) *world {
 		w.noted[in.Kind] += in.Ranges.Len()
 		return nil
 	})
-	w.env.OnUpsertTypedSearchAttributes(mock.Anything).Return(nil).Maybe()
+	w.env.OnUpsertTypedSearchAttributes(mock.Anything).Run(func(args mock.Arguments) {
+		a := args.Get(0).(temporal.SearchAttributes)
+		if s, ok := a.GetKeyword(AttributeState); ok && (len(w.states) == 0 || w.states[len(w.states)-1] != s) {
+			w.states = append(w.states, s)
+		}
+	}).Return(nil).Maybe()
 	return w
 }
 
@@ -94,6 +108,11 @@ func (w *world) insertOnce(_ context.Context, in activities.InsertInput) (activi
 			return out, problem(activities.Trouble{Class: activities.Lost, Name: "KAFKA_RECORDS_LOST", Message: "gone", Gone: &activities.Gone{Start: w.start}})
 		}
 	}
+	refused := false
+	each(in.Ranges, func(o int64) { refused = refused || w.refused[o] })
+	if refused {
+		return out, problem(activities.Trouble{Class: activities.Rejected, Code: 469, Name: "VIOLATED_CONSTRAINT", Message: "no", Block: in.Ranges.Len(), Progress: activities.Progress{Doubt: true}})
+	}
 	w.store(in, &out)
 	w.sent = append(w.sent, [2]any{in.Turn, in.Ranges})
 	return out, nil
@@ -122,13 +141,43 @@ func (w *world) deadLetter(_ context.Context, in activities.DeadLetterInput) (ac
 		}
 	}
 	r := activities.Routed{Clean: true}
-	each(in.Ranges, func(o int64) {
-		if w.bad[o] {
+	each(append(slices.Clone(in.Ranges), in.Bad...), func(o int64) {
+		if !w.holes[o] && (w.bad[o] || w.refused[o] || in.All != nil) {
 			w.dead[o] = true
 			r.Count++
 		}
 	})
 	return r, nil
+}
+
+// whatBecame answers as the real activity does.
+func (w *world) whatBecame(ctx context.Context, j activities.Job) (activities.Taken, error) {
+	w.taken++
+	s, err := w.look(ctx, j)
+	return activities.Taken{Stored: s.Stored, Warrant: s.Warrant, Views: []string{"db.view"}, Fill: "INSERT INTO db.view SELECT"}, err
+}
+
+// isolate names two bad rows at most.
+func (w *world) isolate(_ context.Context, in activities.IsolateInput) (activities.Isolated, error) {
+	out := activities.Isolated{Taken: true}
+	var bad, at int64
+	each(in.Ranges, func(o int64) {
+		at++
+		out.Rows++
+		if !w.refused[o] {
+			return
+		}
+		out.Taken = false
+		if bad++; bad <= 2 {
+			out.Bad = append(out.Bad, batch.Range{First: o, Last: o})
+			out.Through = at
+		}
+	})
+	if bad <= 2 {
+		out.Through = at
+	}
+	out.Flood = in.Flood > 0 && bad > in.Flood
+	return out, nil
 }
 
 func problem(t activities.Trouble) error {

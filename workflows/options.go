@@ -47,6 +47,9 @@ const (
 	// deletedTurns is how often in a row Kafka has to say that a topic was deleted, a minute apart: one broker behind the others,
 	// or one worker on the wrong cluster, should not make records count as lost.
 	deletedTurns = 10
+	// floodRecords is the size of a batch from which on the flood guard watches:
+	// of a few records more than half can be bad by chance.
+	floodRecords = 100
 )
 
 // pace is how often an activity is tried before its failure is the workflow's.
@@ -71,7 +74,7 @@ func (p pace) policy() *temporal.RetryPolicy {
 
 // long is for activities that read and write a batch: they heartbeat.
 func long(ctx workflow.Context, p pace) workflow.Context {
-	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{StartToCloseTimeout: attemptTimeout, HeartbeatTimeout: activities.HeartbeatTimeout, RetryPolicy: p.policy()})
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{StartToCloseTimeout: attemptTimeout, HeartbeatTimeout: activities.HeartbeatTimeout, RetryPolicy: p.policy(), WaitForCancellation: true})
 }
 
 // short is for activities that ask one question.

@@ -1,6 +1,8 @@
 package workflows
 
 import (
+	"slices"
+
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/ai-backlog/ingest/activities"
@@ -14,15 +16,24 @@ var act *activities.Activities
 // fails, the batch waits.
 func (i *ingest) look(ctx workflow.Context) (seen activities.Seen, err error) {
 	job := activities.JobOf(i.in, i.turn, i.in.Ranges)
-	job.Skip = i.proven.ranges
+	job.Skip = slices.Concat(i.proven.ranges, i.skipped).Sort()
 	err = workflow.ExecuteLocalActivity(local(ctx), act.Look, job).Get(ctx, &seen)
 	if err == nil {
 		return seen, nil
 	}
-	_, err = i.persist(ctx, err, func(ctx workflow.Context, p pace) error {
+	err = i.endure(ctx, err, func(ctx workflow.Context, p pace) error {
 		return workflow.ExecuteActivity(short(ctx, p), act.Look, job).Get(ctx, &seen)
 	})
 	return seen, err
+}
+
+// taken asks what became of a block whose insert was answered with an error.
+func (i *ingest) taken(ctx workflow.Context, block activities.Job) (out activities.Taken, err error) {
+	try := func(ctx workflow.Context, p pace) error {
+		return workflow.ExecuteActivity(short(ctx, p), act.Taken, block).Get(ctx, &out)
+	}
+	err = i.endure(ctx, try(ctx, single), try)
+	return out, err
 }
 
 // insert sends what is absent, resending the same rows under the same tokens
@@ -37,16 +48,33 @@ func (i *ingest) insert(ctx workflow.Context, seen activities.Seen, absent batch
 		}
 		return err
 	}
-	trouble, err := i.persist(ctx, try(ctx, single), try)
-	if trouble != nil {
-		trouble.Progress = in.From
+	trouble, err := i.persist(ctx, try(ctx, single), try, func(t *activities.Trouble) error { return i.judge(ctx, in, t) })
+	switch {
+	case err != nil:
+		return out, nil, err
+	case trouble == nil:
+		i.view = nil
+		return out, nil, nil
+	case trouble.Class == activities.Expired && i.view != nil:
+		err = i.filled(ctx, *trouble)
 	}
+	i.view = nil
+	trouble.Progress = in.From
 	return out, trouble, err
 }
 
-// deadLetter routes the turn's undecodable records.
-func (i *ingest) deadLetter(ctx workflow.Context, seen activities.Seen, absent batch.Ranges, ins activities.Inserted) (activities.Routed, *activities.Trouble, error) {
-	in := activities.DeadLetterInput{Job: activities.JobOf(i.in, i.turn, absent), Warrant: seen.Warrant, Rejected: ins.Rejected, Faults: ins.Faults}
+// search finds the rows of a block that the server refuses.
+func (i *ingest) search(ctx workflow.Context, block batch.Ranges, flood int64) (out activities.Isolated, trouble *activities.Trouble, err error) {
+	in := activities.IsolateInput{Job: activities.JobOf(i.in, i.turn, block), Flood: flood}
+	try := func(ctx workflow.Context, p pace) error {
+		return workflow.ExecuteActivity(long(ctx, p), act.Isolate, in).Get(ctx, &out)
+	}
+	trouble, err = i.persist(ctx, try(ctx, single), try, nil)
+	return out, trouble, err
+}
+
+// deadLetter routes records of the turn.
+func (i *ingest) deadLetter(ctx workflow.Context, in activities.DeadLetterInput) (activities.Routed, *activities.Trouble, error) {
 	var out activities.Routed
 	doubt, tries := false, 0
 	try := func(ctx workflow.Context, p pace) error {
@@ -55,7 +83,7 @@ func (i *ingest) deadLetter(ctx workflow.Context, seen activities.Seen, absent b
 		doubt = doubt || err != nil && activities.TroubleOf(err).Progress.Doubt
 		return err
 	}
-	trouble, err := i.persist(ctx, try(ctx, single), try)
+	trouble, err := i.persist(ctx, try(ctx, single), try, nil)
 	if trouble != nil {
 		trouble.Progress.Doubt = doubt
 	}
@@ -72,8 +100,7 @@ func (i *ingest) note(ctx workflow.Context, kind activities.Exception, ranges ba
 	try := func(ctx workflow.Context, p pace) error {
 		return workflow.ExecuteActivity(short(ctx, p), act.Note, in).Get(ctx, nil)
 	}
-	_, err := i.persist(ctx, try(ctx, single), try)
-	return err
+	return i.endure(ctx, try(ctx, single), try)
 }
 
 // settle ends what still runs of the batch's inserts and waits until nothing
@@ -82,7 +109,7 @@ func (i *ingest) settle(ctx workflow.Context) error {
 	try := func(ctx workflow.Context, p pace) error {
 		return workflow.ExecuteActivity(short(ctx, p), act.Settle, activities.JobOf(i.in, i.turn, nil)).Get(ctx, nil)
 	}
-	if _, err := i.persist(ctx, try(ctx, single), try); err != nil {
+	if err := i.endure(ctx, try(ctx, single), try); err != nil {
 		return err
 	}
 	i.doubt = false

@@ -1,0 +1,75 @@
+package workflows
+
+import (
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/ai-backlog/ingest/activities"
+	"github.com/ai-backlog/ingest/batch"
+)
+
+// carryOut does what an operator decided to what is absent. The activity that
+// ran has ended; what it sent may still land, so the quiet time and a look come
+// first.
+func (i *ingest) carryOut(ctx workflow.Context) error {
+	i.deciding = true
+	defer func() { i.deciding = false }()
+	d := *i.decision
+	workflow.SetCurrentDetails(ctx, "**"+d.String()+"** is carried out: it waits until nothing of the batch can land any more, then looks what is absent.")
+	if err := i.settle(ctx); err != nil {
+		return err
+	}
+	for more := true; more; {
+		seen, err := i.look(ctx)
+		if err != nil {
+			return err
+		}
+		at := seen.Absent.Sub(i.gone)
+		if d.Verb == DeadLetter && !d.All && i.fault.Len() > 0 {
+			at = at.Sub(at.Sub(i.fault))
+		}
+		if at.Len() == 0 {
+			break
+		}
+		more = !seen.Complete
+		if d.Verb == Skip {
+			err = i.skip(ctx, at, d.Reason)
+		} else {
+			err = i.letter(ctx, seen, at)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	i.decided()
+	i.idle = 0
+	return nil
+}
+
+// skip drops the offsets; audit reads why.
+func (i *ingest) skip(ctx workflow.Context, at batch.Ranges, reason string) error {
+	if err := i.note(ctx, activities.ExceptionSkipped, at, reason); err != nil {
+		return err
+	}
+	i.skipped = append(i.skipped, at...).Sort()
+	return nil
+}
+
+// letter routes the offsets, whatever is wrong with them.
+func (i *ingest) letter(ctx workflow.Context, seen activities.Seen, at batch.Ranges) error {
+	in := activities.DeadLetterInput{
+		Job: activities.JobOf(i.in, i.turn, at), Warrant: seen.Warrant,
+		All: &activities.Verdict{Reason: i.trouble.Name, Code: i.trouble.Code, Message: i.trouble.Message},
+	}
+	_, trouble, err := i.deadLetter(ctx, in)
+	i.turn++
+	if trouble != nil { // Kafka lost them meanwhile, or the look expired: the next one tells
+		i.doubt = i.doubt || trouble.Progress.Doubt
+		if trouble.Gone != nil {
+			i.lose(*trouble.Gone)
+		}
+		if i.doubt {
+			err = i.settle(ctx)
+		}
+	}
+	return err
+}

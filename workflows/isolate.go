@@ -1,0 +1,86 @@
+package workflows
+
+import (
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/ai-backlog/ingest/activities"
+	"github.com/ai-backlog/ingest/batch"
+)
+
+// isolate ends a turn whose block the server refuses because of a value: it
+// finds the rows at fault, stores the others with one insert, and routes exactly
+// those. A search that names no more rows leaves the rest of the block to the
+// next turn. The look after the refused insert entitles to all of it.
+func (i *ingest) isolate(ctx workflow.Context, seen activities.Seen, t activities.Trouble) error {
+	i.turn++
+	part := i.fault
+	if err := i.tell(ctx, isolating, t); err != nil {
+		return err
+	}
+	found, trouble, err := i.search(ctx, part, i.tooMany(seen))
+	switch {
+	case err != nil || trouble != nil:
+		return i.after(ctx, trouble, err)
+	case found.Taken:
+		t.Class = activities.Blocked
+		t.Message = "the table refuses a block that its clone takes: " + t.Message
+		return i.block(ctx, t)
+	case found.Flood:
+		return i.hold(ctx, "more than half of the records are refused by ClickHouse: "+t.Message)
+	}
+	searched := part.Slice(0, found.Through)
+	good := searched.Sub(found.Bad)
+	return i.divide(ctx, good, found.Bad)
+}
+
+// divide stores the good records and routes the bad ones.
+func (i *ingest) divide(ctx workflow.Context, good, bad batch.Ranges) error {
+	seen, ins := activities.Seen{Warrant: i.warrant}, activities.Inserted{Clean: true}
+	if good.Len() > 0 {
+		var trouble *activities.Trouble
+		var err error
+		if ins, trouble, err = i.insert(ctx, seen, good); err != nil || trouble != nil {
+			return i.after(ctx, trouble, err)
+		}
+	}
+	i.turn++
+	i.out.Turns++
+	i.idle, i.approved = 0, true // the search has counted: there is no flood
+	if !ins.Clean {
+		return nil // what is still absent is searched again
+	}
+	in := activities.DeadLetterInput{Job: activities.JobOf(i.in, i.turn-1, good), Warrant: i.warrant, Rejected: ins.Rejected, Faults: ins.Faults, Bad: bad}
+	_, trouble, err := i.deadLetter(ctx, in)
+	if trouble != nil {
+		i.doubt = i.doubt || trouble.Progress.Doubt
+	}
+	return err
+}
+
+// tooMany is how many more dead letters the batch may have; 0: any number, since
+// it is small, or somebody has approved them, or they were counted.
+func (i *ingest) tooMany(seen activities.Seen) int64 {
+	records := i.in.Ranges.Len()
+	if i.approved || records <= floodRecords {
+		return 0
+	}
+	return max(1, records/2-(seen.Dead-i.first.Dead))
+}
+
+// hold asks whether the records are bad, and waits for the answer.
+func (i *ingest) hold(ctx workflow.Context, why string) error {
+	if err := i.tell(ctx, held, activities.Trouble{Class: activities.Blocked, Name: "TOO_MANY_DEAD_LETTERS", Message: why}); err != nil {
+		return err
+	}
+	if err := workflow.Await(ctx, func() bool { return i.decision != nil }); err != nil {
+		return err
+	}
+	if v, ok := i.given(Approve, Retry); ok && v == Approve {
+		i.approved = true
+	}
+	if i.decision != nil && i.decision.Verb == DeadLetter && !i.decision.All { // of what is at fault: the same as to approve
+		i.decided()
+		i.approved = true
+	}
+	return nil
+}
