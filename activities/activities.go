@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"strconv"
 	"sync"
 	"time"
 
@@ -80,7 +81,10 @@ type Job struct {
 	TopicID  batch.TopicID `json:"topic_id"`
 	Limits   batch.Limits  `json:"limits"`
 	Turn     int           `json:"turn"`
-	Ranges   batch.Ranges  `json:"ranges"`
+	// Run tells the tokens of a run that began again from those of the runs
+	// before it, whose turns had the same numbers.
+	Run    string       `json:"run,omitempty"`
+	Ranges batch.Ranges `json:"ranges"`
 	// Skip is what earlier turns have proven: what is absent there are holes, and a look does not list them again.
 	Skip batch.Ranges `json:"skip,omitempty"`
 }
@@ -93,7 +97,11 @@ func JobOf(b batch.Batch, turn int, ranges batch.Ranges) Job {
 // token names exactly the rows of these offsets in this turn. The table is part
 // of it by ClickHouse's own rule: a dedup window belongs to a table.
 func (j Job) token(sent batch.Ranges) string {
-	return batch.Token(j.Workflow, j.Nonce, j.Turn, sent)
+	turn := strconv.Itoa(j.Turn)
+	if j.Run != "" {
+		turn += "-" + j.Run
+	}
+	return batch.Token(j.Workflow, j.Nonce, turn, sent)
 }
 
 func (a *Activities) kind(topic string) (record.Kind, error) {

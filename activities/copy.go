@@ -1,8 +1,10 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,7 +29,8 @@ const (
 	headerStage     = "__connect.errors.stage"
 	headerClass     = "__connect.errors.exception.class.name"
 	headerMessage   = "__connect.errors.exception.message"
-	headerCut       = "__connect.errors.value.cut" // ours: the value was over the broker's limit
+	headerCut       = "__connect.errors.value.cut"        // ours: the value was over the broker's limit
+	headerTime      = "__connect.errors.record.timestamp" // ours: milliseconds since 1970
 )
 
 // cutTo is what remains of a value that the broker refuses as too large. It is cut further while even that is refused.
@@ -35,15 +38,12 @@ const cutTo = 256 << 10
 
 func copyOf(j Job, rec *kgo.Record, why cause) *kgo.Record {
 	h := func(k, v string) kgo.RecordHeader { return kgo.RecordHeader{Key: k, Value: []byte(v)} }
-	at := rec.Timestamp
-	if y := at.UTC().Year(); y < 1970 || y > 2261 { // the client would garble it; zero: now
-		at = time.Time{}
-	}
+	// The copy's own time is now: brokers refuse a time that is far ahead, and delete by it what is long ago.
 	return &kgo.Record{
-		Topic: DeadLetterTopic(j.Topic), Key: slices.Clone(rec.Key), Value: slices.Clone(rec.Value), Timestamp: at,
+		Topic: DeadLetterTopic(j.Topic), Key: slices.Clone(rec.Key), Value: slices.Clone(rec.Value),
 		Headers: append(slices.Clone(rec.Headers), h(headerTopic, j.Topic), h(headerPartition, strconv.Itoa(int(rec.Partition))),
 			h(headerOffset, strconv.FormatInt(rec.Offset, 10)), h(headerConnector, j.Workflow), h(headerStage, why.stage()),
-			h(headerClass, why.reason), h(headerMessage, why.message)),
+			h(headerClass, why.reason), h(headerMessage, why.message), h(headerTime, strconv.FormatInt(rec.Timestamp.UnixMilli(), 10))),
 	}
 }
 
@@ -77,16 +77,28 @@ func (a *Activities) produce(ctx context.Context, copies []*kgo.Record) error {
 	for _, c := range copies {
 		c.Context = nil //nolint:fatcontext // that of an earlier try is over
 	}
-	var errs error
+	var first error // one stands for all: of many records it is the same
+	failed := 0
 	for _, r := range a.Producer.ProduceSync(ctx, copies...) {
-		errs = errors.Join(errs, a.cut(ctx, r))
+		if err := a.cut(ctx, r); err != nil {
+			first = cmp.Or(first, err)
+			failed++
+		}
 	}
-	return errs
+	if failed > 1 {
+		return fmt.Errorf("%d records: %w", failed, first)
+	}
+	return first
 }
 
 // cut produces a copy that was too large again, with less and less of its value, at last without it and without the headers that
 // the record came with: the table has all of it, and a copy that nobody takes must not hold up its batch.
 func (a *Activities) cut(ctx context.Context, r kgo.ProduceResult) error {
+	if errors.Is(r.Err, kerr.InvalidRecord) && len(r.Record.Key) == 0 { // a compacted topic takes none without a key
+		c := *r.Record
+		c.Key = []byte("none")
+		r = a.Producer.ProduceSync(ctx, &c)[0]
+	}
 	whole := len(r.Record.Value)
 	for left := cutTo; errors.Is(r.Err, kerr.MessageTooLarge) && left > 0; left /= 8 {
 		c := *r.Record

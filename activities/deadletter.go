@@ -62,15 +62,15 @@ type Routed struct {
 // nothing is routed and the workflow looks again, so that no record is ever both
 // stored and dead.
 func (a *Activities) DeadLetter(ctx context.Context, in DeadLetterInput) (Routed, error) {
-	kind, err := a.kind(in.Topic)
-	if err != nil {
-		return Routed{}, err
-	}
 	var before Progress // of this round's earlier attempts, which the workflow does not hear of
 	if activity.HasHeartbeatDetails(ctx) {
 		if err := activity.GetHeartbeatDetails(ctx, &before); err != nil {
-			before.Doubt = true
+			before = unknown
 		}
+	}
+	kind, err := a.kind(in.Topic)
+	if err != nil {
+		return Routed{}, withProgress(err, before)
 	}
 	ctx, beat := a.pulse(ctx, before)
 	defer beat.stop()
@@ -106,6 +106,7 @@ type router struct {
 	letters      letters
 	count        int64
 	sent, resent bool
+	told         bool // Temporal has accepted a heartbeat of this attempt
 	reasons      map[string]int64
 }
 
@@ -244,11 +245,11 @@ func (r *router) flush(ctx context.Context) error {
 		if err := r.allowed(ctx); err != nil {
 			return err
 		}
-		if !r.sent {
+		if !r.sent || !r.told {
 			if err := r.pulse.doubt(ctx, Progress{}); err != nil {
 				return err
 			}
-			r.sent = true
+			r.sent, r.told = true, true
 		}
 		r.resent = r.resent || tries > 0
 		tries++

@@ -9,8 +9,11 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/ai-backlog/ingest/batch"
 	"github.com/ai-backlog/ingest/record"
 )
 
@@ -85,6 +88,66 @@ func TestDeadLettersAreRawExactAndCopied(t *testing.T) {
 	require.Equal(t, 600, b.metric("ingest_present_records_total"))
 	require.Equal(t, 2, b.metric("ingest_looks_total"))
 	require.Equal(t, 3*12, b.metric("ingest_dead_letters_total"), "by run")
+}
+
+// refuse has the broker answer every produce request of whose records the
+// function says so with the error.
+func (b *bench) refuse(code int16, which func(*kmsg.RecordBatch) bool) {
+	b.c.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		b.c.KeepControl()
+		r := req.(*kmsg.ProduceRequest)
+		resp := r.ResponseKind().(*kmsg.ProduceResponse)
+		refused := false
+		for _, t := range r.Topics {
+			st := kmsg.NewProduceResponseTopic()
+			st.Topic, st.TopicID = t.Topic, t.TopicID
+			for _, p := range t.Partitions {
+				var rb kmsg.RecordBatch
+				refused = refused || rb.ReadFrom(p.Records) == nil && which(&rb)
+				sp := kmsg.NewProduceResponseTopicPartition()
+				sp.Partition, sp.ErrorCode = p.Partition, code
+				st.Partitions = append(st.Partitions, sp)
+			}
+			resp.Topics = append(resp.Topics, st)
+		}
+		return resp, nil, refused
+	})
+}
+
+// A broker refuses times that are an hour ahead, by default; and deletes by them.
+func TestACopyHasTheTimeOfItsMaking(t *testing.T) {
+	b := setup(t)
+	sent := time.Now().Add(48 * time.Hour).Truncate(time.Millisecond) // an agent whose clock is wrong
+	b.send(&kgo.Record{Topic: topic, Value: []byte("bad"), Timestamp: sent})
+	require.NoError(t, b.cl.Flush(b.ctx))
+	j := b.job(0)
+	j.Ranges = batch.Ranges{{}}
+	in, out := b.insert(j)
+	require.NoError(t, b.createTopic(b.ctx, DeadLetterTopic(topic)))
+	b.refuse(kerr.InvalidTimestamp.Code, func(rb *kmsg.RecordBatch) bool {
+		return time.UnixMilli(rb.MaxTimestamp).After(time.Now().Add(time.Hour))
+	})
+	_, err := run[Routed](b, b.DeadLetter, letter(in, out))
+	require.NoError(t, err)
+	require.Equal(t, 1, b.count("SELECT count() FROM dead_letters"))
+	r := b.copies(1)[0]
+	require.WithinDuration(t, time.Now(), r.Timestamp, time.Minute)
+	require.Equal(t, fmt.Sprint(sent.UnixMilli()), headers(r)[headerTime])
+}
+
+func TestManyLettersThatNobodyTakesFailInOneShortLine(t *testing.T) {
+	b := setup(t)
+	const n = 10_000
+	b.produce(n, 1)
+	j := b.job(n - 1)
+	j.Limits.BlockRecords = 100_000
+	in, out := b.insert(j)
+	require.NoError(t, b.createTopic(b.ctx, DeadLetterTopic(topic)))
+	b.refuse(kerr.TopicAuthorizationFailed.Code, func(*kmsg.RecordBatch) bool { return true })
+	began := time.Now()
+	_, err := run[Routed](b, b.DeadLetter, letter(in, out))
+	require.Contains(t, TroubleOf(err).Message, "20000 records: ")
+	require.Less(t, time.Since(began), 20*time.Second, "blips, and nothing that grows with the square")
 }
 
 func TestNothingIsDeadLetteredWhenDecodersDisagree(t *testing.T) {

@@ -35,20 +35,23 @@ type Inserted struct {
 // job and of records that never change, each goes under the token of exactly
 // its offsets, and the server drops the second one. It starts no block after
 // the look has expired, nor when the look was another run's (an operator's
-// reset), nor when Temporal may have given the activity to another worker.
+// reset), nor when Temporal may have given the activity to another worker, nor
+// before Temporal has accepted a heartbeat of this very attempt.
 func (a *Activities) Insert(ctx context.Context, in InsertInput) (Inserted, error) {
 	info := activity.GetInfo(ctx)
 	from := in.From
 	if activity.HasHeartbeatDetails(ctx) {
 		var p Progress
-		if err := activity.GetHeartbeatDetails(ctx, &p); err == nil && p.Done >= from.Done {
+		if err := activity.GetHeartbeatDetails(ctx, &p); err != nil {
+			from.Doubt, from.Silent = true, true
+		} else if p.Done >= from.Done {
 			from = p
 		}
 	}
 	again := info.Attempt > 1 || in.From != (Progress{})
 	kind, err := a.kind(in.Topic)
 	if err != nil {
-		return Inserted{}, err
+		return Inserted{}, withProgress(err, from)
 	}
 	ctx, beat := a.pulse(ctx, from)
 	defer beat.stop()
@@ -67,7 +70,9 @@ func (a *Activities) Insert(ctx context.Context, in InsertInput) (Inserted, erro
 		t.Progress.Silent = w.silent
 		return Inserted{}, failIn(ctx, t)
 	}
-	w.p.Doubt, w.p.Silent = false, false // every block was acknowledged under its token: what is late is dropped by it
+	if !from.Doubt || !w.unsent {
+		w.p.Doubt, w.p.Silent = false, false // every block was acknowledged under its token: what is late is dropped by it
+	}
 	return Inserted{Progress: w.p, Clean: !again && !w.p.Resent}, nil
 }
 
@@ -83,6 +88,8 @@ type writer struct {
 	// silent is whether the server may still be at something that was sent. What
 	// Temporal is told is that it is, from the first send on.
 	silent bool
+	told   bool // Temporal has accepted a heartbeat of this attempt since it began to send
+	unsent bool // a block had no rows: no token covers what another version of the worker may have sent of it
 
 	open  batch.Ranges // offsets that the block covers, holes and rejected ones included
 	bytes int64        // keys and values since the block began
@@ -180,6 +187,7 @@ func (w *writer) flush(ctx context.Context) error {
 			return err
 		}
 	}
+	w.unsent = w.unsent || rows == 0
 	w.p.Done += w.open.Len()
 	w.p.Stored += rows
 	w.p.Rejected += w.tally.Rejected
@@ -203,11 +211,11 @@ func (w *writer) send(ctx context.Context) error {
 			return err
 		}
 		doubt, silent := w.p.Doubt, w.p.Silent
-		if !doubt || !silent {
+		if !doubt || !silent || !w.told {
 			if err := w.pulse.doubt(ctx, w.p); err != nil {
 				return err
 			}
-			w.p.Doubt, w.p.Silent = true, true
+			w.p.Doubt, w.p.Silent, w.told = true, true, true
 		}
 		w.p.Resent = w.p.Resent || doubt && tries > 0
 		tries++

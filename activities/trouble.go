@@ -63,9 +63,7 @@ const maxMessage = 600
 // fail makes the error that crosses Temporal. Only an outage is Temporal's to
 // retry; its delay has jitter, which Temporal's own backoff lacks.
 func fail(t Trouble) error {
-	if len(t.Message) > maxMessage {
-		t.Message = strings.ToValidUTF8(t.Message[:maxMessage], "") + "…"
-	}
+	t.Message = short(t.Message)
 	// The cause is not wrapped: its text is in the message, and would be sent twice.
 	return temporal.NewApplicationErrorWithOptions(t.Message, string(t.Class), temporal.ApplicationErrorOptions{
 		NonRetryable: t.Class != Outage, Details: []any{t}, Category: temporal.ApplicationErrorCategoryBenign,
@@ -74,6 +72,7 @@ func fail(t Trouble) error {
 
 // failIn is fail inside an activity, where the attempt is known.
 func failIn(ctx context.Context, t Trouble) error {
+	t.Message = short(t.Message)
 	err := fail(t)
 	var app *temporal.ApplicationError
 	if t.Class != Outage || !activity.IsActivity(ctx) || !errors.As(err, &app) {
@@ -82,6 +81,21 @@ func failIn(ctx context.Context, t Trouble) error {
 	return temporal.NewApplicationErrorWithOptions(app.Message(), app.Type(), temporal.ApplicationErrorOptions{
 		Details: []any{t}, Category: temporal.ApplicationErrorCategoryBenign, NextRetryDelay: retryDelay(activity.GetInfo(ctx).Attempt),
 	})
+}
+
+func short(message string) string {
+	if len(message) <= maxMessage {
+		return message
+	}
+	return strings.ToValidUTF8(message[:maxMessage], "") + "…"
+}
+
+// withProgress is the failure of an attempt that did nothing: what those before
+// it left in doubt still is.
+func withProgress(err error, from Progress) error {
+	t := TroubleOf(err)
+	t.Progress = from
+	return fail(t)
 }
 
 // retryDelay grows from 1 s to 10 s, with jitter of a fifth either way, so that

@@ -1,12 +1,39 @@
 package activities
 
 import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
 
 	"github.com/ai-backlog/ingest/clickhouse"
 )
+
+// Over 4 KiB Temporal's server throws the type and the details away.
+func TestAnyTroubleCrossesTemporalWithItsDetails(t *testing.T) {
+	for _, class := range []Class{Outage, Blocked} {
+		trouble := func(ctx context.Context) error {
+			return failIn(ctx, Trouble{Class: class, Name: "X", Message: strings.Repeat("x", 100_000)})
+		}
+		var s testsuite.WorkflowTestSuite
+		env := s.NewTestActivityEnvironment()
+		env.RegisterActivity(trouble)
+		_, err := env.ExecuteActivity(trouble)
+		var app *temporal.ApplicationError
+		require.True(t, errors.As(err, &app))
+		var back Trouble
+		require.NoError(t, app.Details(&back))
+		require.Equal(t, class, back.Class)
+		j, err := json.Marshal(back)
+		require.NoError(t, err)
+		require.Less(t, len(j)+len(app.Message()), 2048)
+	}
+}
 
 func TestADeletedTopicIsLostAltogether(t *testing.T) {
 	b := setup(t)

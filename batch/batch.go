@@ -75,6 +75,16 @@ type Batch struct {
 	// Approved is an operator's word that many dead letters are right, which a
 	// continued run has from the one before.
 	Approved bool `json:"approved,omitempty"`
+	// Proven is how far a continued run's predecessors have got.
+	Proven *Proven `json:"proven,omitempty"`
+}
+
+// Proven is the part of a batch that clean turns have been through: what is
+// still absent there was lost, or is a hole.
+type Proven struct {
+	Ranges Ranges `json:"ranges,omitempty"`
+	Lost   Ranges `json:"lost,omitempty"`
+	Holes  int64  `json:"holes"`
 }
 
 // ID is the workflow's ID: <group>/<topic>/<12 hex digits of the topic ID>/<n>.
@@ -104,10 +114,10 @@ func (b Batch) Summary() string {
 }
 
 // Checksum names the entry's content in a bookmark: another checksum under the
-// same number is another entry. Turn and Again do not count, a continued
-// or restarted run has the same content.
+// same number is another entry. What runs leave to each other does not
+// count: a continued or restarted run has the same content.
 func (b Batch) Checksum() string {
-	b.Turn, b.Again = 0, false
+	b.Turn, b.Again, b.Approved, b.Proven = 0, false, false, nil
 	j, err := json.Marshal(b)
 	if err != nil { // every field marshals
 		return ""
@@ -120,12 +130,12 @@ func (b Batch) Checksum() string {
 // workflow, its nonce, the turn, and a hash of exactly the offsets that are
 // sent. A different set of rows never shares a token, since the server drops
 // the second one silently.
-func Token(workflowID, nonce string, turn int, sent Ranges) string {
+func Token(workflowID, nonce, turn string, sent Ranges) string {
 	h := sha256.New()
 	for _, r := range sent {
 		_, _ = fmt.Fprintf(h, "%d:%d-%d,", r.Partition, r.First, r.Last)
 	}
-	return TokenPrefix(workflowID, nonce) + strconv.Itoa(turn) + "/" + base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:12])
+	return TokenPrefix(workflowID, nonce) + turn + "/" + base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:12])
 }
 
 // TokenPrefix is what every token of a batch begins with.

@@ -55,7 +55,13 @@ func (rs Ranges) Contains(partition int32, offset int64) bool {
 func (rs Ranges) Sub(os Ranges) Ranges {
 	var out Ranges
 	for _, r := range rs {
+		for len(os) > 0 && (os[0].Partition < r.Partition || os[0].Partition == r.Partition && os[0].Last < r.First) {
+			os = os[1:] // both are sorted: what lies before this range lies before all that follow
+		}
 		for _, o := range os {
+			if o.Partition > r.Partition || o.Partition == r.Partition && o.First > r.Last {
+				break
+			}
 			if !r.Overlaps(o) {
 				continue
 			}
@@ -80,7 +86,9 @@ func (rs Ranges) Slice(skip, n int64) Ranges {
 		passed := min(skip, r.Len())
 		skip -= passed
 		r.First += passed
-		r.Last = min(r.Last, r.First+n-1)
+		if r.Len() > n {
+			r.Last = r.First + n - 1
+		}
 		if r.Len() > 0 {
 			n -= r.Len()
 			out = append(out, r)

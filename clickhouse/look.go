@@ -45,8 +45,7 @@ func NewLooker(conn driver.Conn) *Looker { return &Looker{conn: conn} }
 func (l *Looker) Look(ctx context.Context, table string, id batch.TopicID, ranges batch.Ranges) (present batch.Ranges, duplicates int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
-	// No force_optimize_projection: it throws where a part has none.
-	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{"optimize_use_projections": 1}))
+	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(whole))
 	q := question{l.conn, table, id}
 	maybe, err := q.touched(ctx, ranges.Sort())
 	if err == nil && len(maybe) > 0 {
@@ -56,6 +55,14 @@ func (l *Looker) Look(ctx context.Context, table string, id batch.TopicID, range
 		return nil, 0, Wrap(err, "look into %s", table)
 	}
 	return present, duplicates, nil
+}
+
+// whole has the server answer by the projections, and with everything or an
+// error, whatever the user's profile says: what is cut off would count as absent.
+// No force_optimize_projection: it throws where a part has none.
+var whole = clickhouse.Settings{
+	"optimize_use_projections": 1, "limit": 0, "offset": 0, "result_overflow_mode": "throw", "read_overflow_mode": "throw", "read_overflow_mode_leaf": "throw",
+	"group_by_overflow_mode": "throw", "set_overflow_mode": "throw", "timeout_overflow_mode": "throw", "sort_overflow_mode": "throw", "distinct_overflow_mode": "throw",
 }
 
 // question is what both looks have in common.

@@ -6,9 +6,11 @@ import (
 	"slices"
 	"testing"
 
+	chgo "github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/stretchr/testify/require"
 
 	"github.com/ai-backlog/ingest/batch"
+	"github.com/ai-backlog/ingest/clickhouse"
 )
 
 // model is the rows of one topic, by partition and offset.
@@ -170,4 +172,33 @@ func TestLookIntoAMissingTableIsBlocked(t *testing.T) {
 	present, _, err := b.looker.Look(t.Context(), "nowhere", topic, nil)
 	require.NoError(t, err)
 	require.Empty(t, present)
+}
+
+// What an answer lacks counts as absent, and would be sent again.
+func TestLookIsWholeOrAnErrorWhateverTheUsersProfileSays(t *testing.T) {
+	b := setup(t)
+	id := batch.TopicID{1}
+	var rs batch.Ranges
+	for o := int64(0); o < 8000; o += 2 {
+		rs = append(rs, at(0, o))
+	}
+	require.NoError(t, b.inserter.Insert(t.Context(), "logs", rowsOf(id, rs, 1), "token"))
+	for name, settings := range map[string]chgo.Settings{
+		"result":   {"max_result_rows": 10, "result_overflow_mode": "break", "max_block_size": 8},
+		"group by": {"max_rows_to_group_by": 10, "group_by_overflow_mode": "any"},
+		"set":      {"max_rows_in_set": 10, "set_overflow_mode": "break"},
+		"read":     {"max_rows_to_read": 10, "read_overflow_mode": "break", "max_block_size": 8},
+		"limit":    {"limit": 10},
+		"offset":   {"offset": 10},
+	} {
+		t.Run(name, func(t *testing.T) {
+			conn, err := chgo.Open(&chgo.Options{Addr: b.cfg.Addresses(), Auth: chgo.Auth{Database: b.cfg.Database, Username: b.cfg.User}, Settings: settings})
+			require.NoError(t, err)
+			defer func() { _ = conn.Close() }()
+			present, _, err := clickhouse.NewLooker(conn).Look(t.Context(), "logs", id, batch.Ranges{{Last: 7999}})
+			if err == nil {
+				require.EqualValues(t, 4000, present.Len())
+			}
+		})
+	}
 }

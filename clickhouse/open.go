@@ -11,7 +11,7 @@ import (
 
 const (
 	maxQueries = 16               // at once: looks are short, and as many as workers' local activities
-	connLife   = 10 * time.Minute // so that a host that came back is used again
+	connLife   = 10 * time.Minute // so that a host that came back is used again, by looks and inserts alike
 )
 
 // Open is a pool of connections for everything but blocks of rows. It connects

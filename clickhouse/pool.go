@@ -31,6 +31,7 @@ type Inserter struct {
 type conn struct {
 	*ch.Client
 	wire net.Conn
+	born time.Time
 }
 
 // NewInserter connects when there is something to insert.
@@ -67,7 +68,7 @@ func (i *Inserter) get(ctx context.Context) (*conn, error) {
 	for {
 		select {
 		case c := <-i.idle:
-			if c.ping(ctx) == nil {
+			if time.Since(c.born) < connLife && c.ping(ctx) == nil {
 				return c, nil
 			}
 			_ = c.Close()
@@ -131,7 +132,7 @@ func (c Config) dial(ctx context.Context, addr string) (*conn, error) {
 		_ = wire.Close()
 		return nil, err
 	}
-	return &conn{client, wire}, nil
+	return &conn{client, wire, time.Now()}, nil
 }
 
 func unsent(err error, doing string, args ...any) *Failure {

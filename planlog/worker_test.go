@@ -144,7 +144,7 @@ func (w *world) store(a *attempt, block []key) {
 	if w.opt.noOffsetsInToken {
 		ks = batch.Ranges{{First: int64(slices.IndexFunc(a.blocks, func(b []key) bool { return b[0] == block[0] }))}}
 	}
-	token := batch.Token(a.id, nonce, a.turn, ks)
+	token := batch.Token(a.id, nonce, strconv.Itoa(a.turn), ks)
 	if at, ok := w.tokens[token]; ok && (w.now-at <= tokenFor || w.memory) && !w.opt.noToken {
 		return
 	}

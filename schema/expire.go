@@ -8,8 +8,9 @@ import (
 	"github.com/ai-backlog/ingest/clickhouse"
 )
 
-// ours is the expiry that Apply sets, as the server prints it.
-var ours = regexp.MustCompile(`^TTL toDateTime\(timestamp\) \+ toIntervalDay\((\d+)\)$`)
+// ours is the expiry that Apply sets, as the server prints it. The first form,
+// which earlier versions set, wraps in 2106 and deletes what is later at once.
+var ours = regexp.MustCompile(`^TTL (toDateTime\(timestamp\)|timestamp) \+ toIntervalDay\((\d+)\)$`)
 
 // expiry is the TTL clause in a table's engine.
 var expiry = regexp.MustCompile(`\bTTL .+?( SETTINGS |$)`)
@@ -20,7 +21,7 @@ func (a applier) expire(ctx context.Context, have map[string]found) error {
 	if a.TTLDays == 0 {
 		return nil
 	}
-	want := fmt.Sprintf("TTL toDateTime(timestamp) + toIntervalDay(%d)", a.TTLDays)
+	want := fmt.Sprintf("TTL timestamp + toIntervalDay(%d)", a.TTLDays)
 	for _, t := range tables {
 		if !t.expires {
 			continue
@@ -32,7 +33,7 @@ func (a applier) expire(ctx context.Context, have map[string]found) error {
 		if is != "" && !ours.MatchString(is) {
 			return &MismatchError{Database: a.Database, Problems: []string{fmt.Sprintf("table %s has an expiry of its own (%s): unset TTL_DAYS, or ALTER TABLE %s REMOVE TTL", t.name, is, t.name)}}
 		}
-		sql := fmt.Sprintf("ALTER TABLE %s.%s MODIFY TTL toDateTime(timestamp) + INTERVAL %d DAY", clickhouse.Quote(a.Database), t.name, a.TTLDays)
+		sql := fmt.Sprintf("ALTER TABLE %s.%s MODIFY TTL timestamp + INTERVAL %d DAY", clickhouse.Quote(a.Database), t.name, a.TTLDays)
 		if err := a.exec(ctx, sql, "set the expiry of table %s to %d days", t.name, a.TTLDays); err != nil {
 			return err
 		}

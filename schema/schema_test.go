@@ -2,6 +2,7 @@ package schema_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -108,7 +109,7 @@ func TestTTL(t *testing.T) {
 		return schema.Apply(t.Context(), conn, schema.Options{Database: cfg.Database, TTLDays: days})
 	}
 	ttl := func(days string) []string {
-		return strs(t, conn, "SELECT arraySort(groupArray(name)) FROM system.tables WHERE database = ? AND engine_full LIKE concat('%TTL toDateTime(timestamp) + toIntervalDay(', ?, ') SETTINGS%')", cfg.Database, days)
+		return strs(t, conn, "SELECT arraySort(groupArray(name)) FROM system.tables WHERE database = ? AND engine_full LIKE concat('%TTL timestamp + toIntervalDay(', ?, ') SETTINGS%')", cfg.Database, days)
 	}
 	three := []string{"events", "logs", "metrics"}
 	require.NoError(t, apply(0))
@@ -122,6 +123,20 @@ func TestTTL(t *testing.T) {
 	require.NoError(t, conn.Exec(t.Context(), "ALTER TABLE logs MODIFY TTL toDateTime(timestamp) + INTERVAL 7 DAY DELETE WHERE level = 'debug'"))
 	require.NoError(t, apply(0))
 	require.ErrorContains(t, apply(7), "table logs has an expiry of its own")
+}
+
+// A DateTime ends in 2106; rows may be of 2261.
+func TestTTLKeepsRowsOfTheFuture(t *testing.T) {
+	cfg, conn := clickhousetest.Database(t)
+	require.NoError(t, schema.Apply(t.Context(), conn, schema.Options{Database: cfg.Database}))
+	require.NoError(t, conn.Exec(t.Context(), "ALTER TABLE logs MODIFY TTL toDateTime(timestamp) + INTERVAL 30 DAY")) // as an earlier version had it
+	require.NoError(t, schema.Apply(t.Context(), conn, schema.Options{Database: cfg.Database, TTLDays: 30}))
+	times := []string{"2106-01-20", "2106-02-10", "2150-01-01", "2262-01-01", "2027-03-01", "2001-01-01"}
+	for i, at := range times {
+		require.NoError(t, conn.Exec(t.Context(), fmt.Sprintf("INSERT INTO logs (timestamp, _offset) VALUES ('%s 00:00:00', %d)", at, i)))
+	}
+	require.NoError(t, conn.Exec(t.Context(), "OPTIMIZE TABLE logs FINAL"))
+	require.Equal(t, times[:5], strs(t, conn, "SELECT arrayMap(x -> x.2, arraySort(groupArray((_offset, toString(toDate32(timestamp)))))) FROM logs"))
 }
 
 func TestTablesOfAnAdministratorNeedNoGrant(t *testing.T) {

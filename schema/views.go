@@ -2,7 +2,8 @@ package schema
 
 import (
 	"context"
-	"strings"
+
+	"github.com/ai-backlog/ingest/clickhouse"
 )
 
 // at names a table on the server.
@@ -78,13 +79,13 @@ func (c *checker) readersOf(ctx context.Context, t at) (views []at, err error) {
 
 // targetOf is the zero target for a view that was dropped meanwhile.
 func (c *checker) targetOf(ctx context.Context, view at) (to target, err error) {
-	var uuid, create string
-	err = c.each(ctx, []any{&uuid, &create}, func() { to.at = viewTarget(view, uuid, create) },
+	v := clickhouse.View{Database: view.database, Name: view.name}
+	err = c.each(ctx, []any{&v.UUID, &v.Create}, func() { to.database, to.name = v.Target() },
 		"SELECT toString(uuid), create_table_query FROM system.tables WHERE database = ? AND name = ?", view.database, view.name)
 	if err != nil || to.name == "" {
 		return target{}, err
 	}
-	to.refreshed = strings.Contains(head(create), " REFRESH ")
+	to.refreshed = v.Refreshed()
 	found := false
 	err = c.each(ctx, []any{&to.engine, &to.full}, func() { found = true },
 		"SELECT engine, engine_full FROM system.tables WHERE database = ? AND name = ?", to.database, to.name)
@@ -92,53 +93,4 @@ func (c *checker) targetOf(ctx context.Context, view at) (to target, err error) 
 		return target{}, err
 	}
 	return to, err
-}
-
-// head is the statement up to the view's columns.
-func head(create string) string {
-	before, _, _ := strings.Cut(create, "(")
-	return before
-}
-
-// viewTarget reads the view's own statement: older servers have no column for it.
-func viewTarget(view at, uuid, create string) at {
-	_, to, ok := strings.Cut(head(create), " TO ")
-	if !ok {
-		if strings.Trim(uuid, "0-") == "" {
-			return at{view.database, ".inner." + view.name}
-		}
-		return at{view.database, ".inner_id." + uuid}
-	}
-	first, rest := identifier(to)
-	if name, ok := strings.CutPrefix(rest, "."); ok {
-		second, _ := identifier(name)
-		return at{first, second}
-	}
-	return at{view.database, first}
-}
-
-// identifier reads a name, quoted or not.
-func identifier(s string) (name, rest string) {
-	if !strings.HasPrefix(s, "`") {
-		end := strings.IndexAny(s, ". \n")
-		if end < 0 {
-			end = len(s)
-		}
-		return s[:end], s[end:]
-	}
-	var b strings.Builder
-	for i := 1; i < len(s); i++ {
-		switch s[i] {
-		case '\\':
-			i++
-			if i < len(s) {
-				_ = b.WriteByte(s[i])
-			}
-		case '`':
-			return b.String(), s[i+1:]
-		default:
-			_ = b.WriteByte(s[i])
-		}
-	}
-	return b.String(), ""
 }

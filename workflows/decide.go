@@ -57,7 +57,7 @@ func (i *ingest) skip(ctx workflow.Context, at batch.Ranges, reason string) erro
 // letter routes the offsets, whatever is wrong with them.
 func (i *ingest) letter(ctx workflow.Context, seen activities.Seen, at batch.Ranges) error {
 	in := activities.DeadLetterInput{
-		Job: activities.JobOf(i.in, i.turn, at), Warrant: seen.Warrant,
+		Job: i.job(at), Warrant: seen.Warrant,
 		All: &activities.Verdict{Reason: i.trouble.Name, Code: i.trouble.Code, Message: i.trouble.Message},
 	}
 	_, trouble, err := i.deadLetter(ctx, in)

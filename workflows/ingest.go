@@ -17,6 +17,9 @@ import (
 // balance and is never failed: what cannot go on stays open.
 func Ingest(ctx workflow.Context, in batch.Batch) (batch.Outcome, error) {
 	i := &ingest{in: in, turn: in.Turn, run: originalRun(ctx), approved: in.Approved}
+	if in.Proven != nil {
+		i.proven = *in.Proven
+	}
 	if err := i.listen(ctx); err != nil {
 		return batch.Outcome{}, err
 	}
@@ -27,6 +30,7 @@ func Ingest(ctx workflow.Context, in batch.Batch) (batch.Outcome, error) {
 		return batch.Outcome{}, err
 	}
 	if in.Again || workflow.GetInfo(ctx).ContinuedExecutionRunID != "" {
+		i.began(originalRun(ctx))
 		if err := i.settle(ctx); err != nil {
 			return batch.Outcome{}, err
 		}
@@ -45,9 +49,13 @@ func Ingest(ctx workflow.Context, in batch.Batch) (batch.Outcome, error) {
 // again goes on in a new run, with a history of its own. It begins by settling.
 func (i *ingest) again(ctx workflow.Context) error {
 	in := i.in
-	in.Turn, in.Approved = i.turn+1, i.approved
+	in.Turn, in.Approved, in.Proven = i.turn+1, i.approved, &i.proven
 	return workflow.NewContinueAsNewError(ctx, Ingest, in)
 }
+
+// began gives a run that is not the first tokens of its own: those of its turns
+// may have been used, and a token that the server knows stores nothing.
+func (i *ingest) began(run string) { i.name = run[:min(8, len(run))] }
 
 // originalRun is the run whose history this one began with: after an operator's
 // reset still the old one, so that replaying the history decides alike.
@@ -63,12 +71,13 @@ type ingest struct {
 	in   batch.Batch
 	turn int    // k: part of every token of the turn
 	run  string // the run whose looks are trusted
+	name string // of the run in its tokens; the first has none
 
 	first    *activities.Seen // what was there before this run did anything
 	gone     batch.Ranges     // what Kafka turned out to have deleted, stored before or not
 	lost     batch.Ranges     // of gone, what no look found
 	deleted  int              // turns in a row to which Kafka said that the topic was deleted
-	proven   proven           // what clean turns have been through, when a look could not list all that is absent
+	proven   batch.Proven     // what clean turns have been through, when a look could not list all that is absent
 	doubt    bool             // something may be in flight that no token of a finished turn covers
 	there    int64            // offsets that the last look found
 	idle     int              // turns in a row that changed nothing
@@ -104,6 +113,7 @@ func (i *ingest) takeTurn(ctx workflow.Context) error {
 	}
 	if seen.Warrant.Run != i.run { // an operator's reset: inserts of the old run may still be on their way
 		i.run, i.doubt = seen.Warrant.Run, true
+		i.began(i.run)
 		return nil
 	}
 	if i.interrupted() {
@@ -127,13 +137,14 @@ func (i *ingest) takeTurn(ctx workflow.Context) error {
 	if err != nil || trouble != nil {
 		return i.after(ctx, trouble, err)
 	}
+	i.doubt = ins.Doubt
 	var routed activities.Routed
 	if ins.Clean && ins.Rejected > 0 {
 		if most := i.tooMany(seen); most > 0 && 2*ins.Rejected > ins.Done-ins.Holes && ins.Rejected > most {
 			i.turn++
 			return i.hold(ctx, fmt.Sprintf("%d of %d records cannot be decoded", ins.Rejected, ins.Done-ins.Holes))
 		}
-		in := activities.DeadLetterInput{Job: activities.JobOf(i.in, i.turn, absent), Warrant: seen.Warrant, Rejected: ins.Rejected, Faults: ins.Faults}
+		in := activities.DeadLetterInput{Job: i.job(absent), Warrant: seen.Warrant, Rejected: ins.Rejected, Faults: ins.Faults}
 		if routed, trouble, err = i.deadLetter(ctx, in); err != nil || trouble != nil {
 			return i.after(ctx, trouble, err)
 		}
@@ -191,26 +202,19 @@ func (i *ingest) balance(seen activities.Seen, ins activities.Inserted, routed a
 	if !ins.Clean || !routed.Clean {
 		return
 	}
-	i.lost = append(slices.Clone(i.proven.lost), seen.Absent.Sub(seen.Absent.Sub(i.gone))...)
+	i.lost = append(slices.Clone(i.proven.Lost), seen.Absent.Sub(seen.Absent.Sub(i.gone))...)
 	if !seen.Complete {
-		i.proven = proven{ranges: upTo(seen.Absent[len(seen.Absent)-1], i.in.Ranges), lost: i.lost, holes: i.proven.holes + ins.Holes}
+		i.proven = batch.Proven{Ranges: upTo(seen.Absent[len(seen.Absent)-1], i.in.Ranges), Lost: i.lost, Holes: i.proven.Holes + ins.Holes}
 		i.idle = 0
 		return
 	}
 	o := batch.Outcome{
-		Offsets: i.in.Ranges.Len(), Present: i.first.Stored + i.first.Dead, Lost: i.lost.Len(), Holes: i.proven.holes + ins.Holes, Bytes: i.out.Bytes, Skipped: i.skipped.Len(),
+		Offsets: i.in.Ranges.Len(), Present: i.first.Stored + i.first.Dead, Lost: i.lost.Len(), Holes: i.proven.Holes + ins.Holes, Bytes: i.out.Bytes, Skipped: i.skipped.Len(),
 		Stored:       seen.Stored - i.first.Stored + ins.Stored,
 		DeadLettered: seen.Dead - i.first.Dead + routed.Count,
 		Turns:        i.out.Turns, Retries: i.out.Retries, Decisions: i.out.Decisions,
 	}
 	i.out, i.balanced = o, o.Balanced()
-}
-
-// proven is the part of a batch that clean turns have been through: what is still absent there was lost or is a hole.
-type proven struct {
-	ranges batch.Ranges
-	lost   batch.Ranges
-	holes  int64
 }
 
 // upTo is the part of the ranges that does not come after the last one, in order.

@@ -43,13 +43,14 @@ func (i *ingest) divide(ctx workflow.Context, good, bad batch.Ranges) error {
 			return i.after(ctx, trouble, err)
 		}
 	}
+	in := activities.DeadLetterInput{Job: i.job(good), Warrant: i.warrant, Rejected: ins.Rejected, Faults: ins.Faults, Bad: bad}
 	i.turn++
 	i.out.Turns++
+	i.doubt = ins.Doubt
 	i.idle, i.approved = 0, true // the search has counted: there is no flood
 	if !ins.Clean {
 		return nil // what is still absent is searched again
 	}
-	in := activities.DeadLetterInput{Job: activities.JobOf(i.in, i.turn-1, good), Warrant: i.warrant, Rejected: ins.Rejected, Faults: ins.Faults, Bad: bad}
 	_, trouble, err := i.deadLetter(ctx, in)
 	if trouble != nil {
 		i.doubt = i.doubt || trouble.Progress.Doubt

@@ -114,7 +114,7 @@ func (i *ingest) judge(ctx workflow.Context, in activities.InsertInput, t *activ
 	if t.Code == 0 || t.Code == sameQuery || t.Block == 0 || !t.Progress.Doubt {
 		return nil
 	}
-	block := activities.JobOf(i.in, i.turn, in.Ranges.Slice(t.Progress.Done, t.Block))
+	block := i.job(in.Ranges.Slice(t.Progress.Done, t.Block))
 	taken, err := i.taken(ctx, block)
 	if err == nil && taken.Stored == 0 && t.Class == activities.Rejected && t.Progress.Silent {
 		if err = i.settle(ctx); err == nil {

@@ -12,11 +12,18 @@ import (
 // act gives the names of the activities, checked by the compiler.
 var act *activities.Activities
 
+// job is what the turn acts upon.
+func (i *ingest) job(ranges batch.Ranges) activities.Job {
+	j := activities.JobOf(i.in, i.turn, ranges)
+	j.Run = i.name
+	return j
+}
+
 // look asks what is there. The good path asks by a local activity; when that
 // fails, the batch waits.
 func (i *ingest) look(ctx workflow.Context) (seen activities.Seen, err error) {
-	job := activities.JobOf(i.in, i.turn, i.in.Ranges)
-	job.Skip = slices.Concat(i.proven.ranges, i.skipped).Sort()
+	job := i.job(i.in.Ranges)
+	job.Skip = slices.Concat(i.proven.Ranges, i.skipped).Sort()
 	err = workflow.ExecuteLocalActivity(local(ctx), act.Look, job).Get(ctx, &seen)
 	if err == nil {
 		return seen, nil
@@ -39,7 +46,7 @@ func (i *ingest) taken(ctx workflow.Context, block activities.Job) (out activiti
 // insert sends what is absent, resending the same rows under the same tokens
 // through any outage, until it is through or the look no longer allows it.
 func (i *ingest) insert(ctx workflow.Context, seen activities.Seen, absent batch.Ranges) (activities.Inserted, *activities.Trouble, error) {
-	in := activities.InsertInput{Job: activities.JobOf(i.in, i.turn, absent), Warrant: seen.Warrant}
+	in := activities.InsertInput{Job: i.job(absent), Warrant: seen.Warrant}
 	var out activities.Inserted
 	try := func(ctx workflow.Context, p pace) error {
 		err := workflow.ExecuteActivity(long(ctx, p), act.Insert, in).Get(ctx, &out)
@@ -65,7 +72,7 @@ func (i *ingest) insert(ctx workflow.Context, seen activities.Seen, absent batch
 
 // search finds the rows of a block that the server refuses.
 func (i *ingest) search(ctx workflow.Context, block batch.Ranges, flood int64) (out activities.Isolated, trouble *activities.Trouble, err error) {
-	in := activities.IsolateInput{Job: activities.JobOf(i.in, i.turn, block), Flood: flood}
+	in := activities.IsolateInput{Job: i.job(block), Flood: flood}
 	try := func(ctx workflow.Context, p pace) error {
 		return workflow.ExecuteActivity(long(ctx, p), act.Isolate, in).Get(ctx, &out)
 	}
@@ -107,7 +114,7 @@ func (i *ingest) note(ctx workflow.Context, kind activities.Exception, ranges ba
 // can land any more.
 func (i *ingest) settle(ctx workflow.Context) error {
 	try := func(ctx workflow.Context, p pace) error {
-		return workflow.ExecuteActivity(short(ctx, p), act.Settle, activities.JobOf(i.in, i.turn, nil)).Get(ctx, nil)
+		return workflow.ExecuteActivity(short(ctx, p), act.Settle, i.job(nil)).Get(ctx, nil)
 	}
 	if err := i.endure(ctx, try(ctx, single), try); err != nil {
 		return err
