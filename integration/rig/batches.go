@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"go.temporal.io/api/workflowservice/v1"
-	"go.temporal.io/sdk/client"
 
 	"github.com/ai-backlog/ingest/batch"
 )
@@ -20,7 +19,7 @@ func (r *Rig) Batches(ctx context.Context) (int64, error) {
 }
 
 func (r *Rig) countBatches(ctx context.Context, query string) (int64, error) {
-	c, err := client.DialContext(ctx, client.Options{HostPort: r.Temporal.Addr(), Logger: silent{}})
+	c, err := r.dial(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -39,7 +38,7 @@ func (silent) Error(string, ...any) {}
 
 // Retries is how often activities of all batches had to be tried again.
 func (r *Rig) Retries(ctx context.Context) (int, error) {
-	c, err := client.DialContext(ctx, client.Options{HostPort: r.Temporal.Addr(), Logger: silent{}})
+	c, err := r.dial(ctx)
 	if err != nil {
 		return 0, err
 	}

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"syscall"
 )
 
@@ -126,8 +127,13 @@ func programsDir() string {
 // Clean removes what the rigs of this process have built; no rig is started after it.
 func Clean() { _ = os.RemoveAll(programsDir()) }
 
+// building has one rig at a time look whether the programs are there.
+var building sync.Mutex
+
 // build makes the programs once per process.
 func build(ctx context.Context, log io.Writer) (string, error) {
+	building.Lock()
+	defer building.Unlock()
 	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/ai-backlog/ingest").Output()
 	if err != nil {
 		return "", fmt.Errorf("find the product's module: %w", err)
