@@ -85,6 +85,9 @@ type Job struct {
 	// before it, whose turns had the same numbers.
 	Run    string       `json:"run,omitempty"`
 	Ranges batch.Ranges `json:"ranges"`
+	// Letters says that the records are read from the table dead_letters, by the
+	// same coordinates, and go into the kind's table: a redrive.
+	Letters bool `json:"letters,omitempty"`
 	// Skip is what earlier turns have proven: what is absent there are holes, and a look does not list them again.
 	Skip batch.Ranges `json:"skip,omitempty"`
 }

@@ -60,7 +60,8 @@ type Routed struct {
 // repeat. When this decoding finds other records at fault than the insert did
 // (another version of the worker, or the server takes by now what it refused),
 // nothing is routed and the workflow looks again, so that no record is ever both
-// stored and dead.
+// stored and dead. In a redrive the records are in the table already, and only
+// their reasons are brought up to date.
 func (a *Activities) DeadLetter(ctx context.Context, in DeadLetterInput) (Routed, error) {
 	var before Progress // of this round's earlier attempts, which the workflow does not hear of
 	if activity.HasHeartbeatDetails(ctx) {
@@ -76,7 +77,9 @@ func (a *Activities) DeadLetter(ctx context.Context, in DeadLetterInput) (Routed
 	defer beat.stop()
 	r := &router{a: a, in: in, pulse: beat, kind: kind, run: activity.GetInfo(ctx).WorkflowExecution.RunID, sent: before.Doubt, refusals: map[place]*clickhouse.Failure{}}
 	err = r.verify(ctx)
-	if err == nil {
+	if err == nil && in.Letters {
+		err = r.amend(ctx)
+	} else if err == nil {
 		err = r.route(ctx)
 	}
 	if err != nil {
@@ -114,7 +117,7 @@ type router struct {
 // block has the last ones that can be, at most so many.
 func (r *router) each(ctx context.Context, rs batch.Ranges, block *record.Block, most int, f func(*kgo.Record, *record.Rejected) error) error {
 	for _, rg := range rs {
-		err := r.a.Reader.Read(ctx, r.in.Topic, r.in.TopicID, rg, func(recs []*kgo.Record) error {
+		err := r.a.read(ctx, r.in.Job, rg, func(recs []*kgo.Record) error {
 			for _, rec := range recs {
 				if block.Rows() >= most {
 					block.Reset()

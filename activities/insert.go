@@ -124,7 +124,7 @@ func (w *writer) all(ctx context.Context) error {
 // rangeOf adds one range; next is its first offset that no block covers yet.
 func (w *writer) rangeOf(ctx context.Context, r batch.Range) error {
 	next := r.First
-	err := w.a.Reader.Read(ctx, w.in.Topic, w.in.TopicID, r, func(recs []*kgo.Record) error {
+	err := w.a.read(ctx, w.in.Job, r, func(recs []*kgo.Record) error {
 		for _, rec := range recs {
 			size := int64(len(rec.Key) + len(rec.Value))
 			w.tally.Holes += rec.Offset - next

@@ -103,7 +103,7 @@ var errEnough = errors.New("enough")
 // read keeps the records that can be decoded; the others are at fault already.
 func (s *search) read(ctx context.Context, a *Activities) error {
 	for _, r := range s.in.Ranges {
-		err := a.Reader.Read(ctx, s.in.Topic, s.in.TopicID, r, func(recs []*kgo.Record) error {
+		err := a.read(ctx, s.in.Job, r, func(recs []*kgo.Record) error {
 			for _, rec := range recs {
 				s.keep(rec)
 			}

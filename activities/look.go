@@ -56,7 +56,9 @@ func (a *Activities) Look(ctx context.Context, j Job) (Seen, error) {
 		if stored, s.Doubled, err = a.Looker.Look(ctx, kind.Table(), j.TopicID, j.Ranges); err != nil {
 			return err
 		}
-		dead, _, err = a.Looker.Look(ctx, deadLetters, j.TopicID, j.Ranges)
+		if !j.Letters { // of those that are redriven all are there
+			dead, _, err = a.Looker.Look(ctx, deadLetters, j.TopicID, j.Ranges)
+		}
 		return err
 	})
 	if err != nil {

@@ -14,8 +14,12 @@ import (
 // it is over, an insert that nobody hears of any more may still land.
 func (a *Activities) Settle(ctx context.Context, j Job) (int, error) {
 	killed := 0
+	prefix := batch.TokenPrefix(j.Workflow, j.Nonce)
+	if j.Letters { // also those of a redrive before this one, which had another nonce
+		prefix = j.Workflow + "/"
+	}
 	err := blips(ctx, func() error {
-		n, err := a.Killer.Kill(ctx, batch.TokenPrefix(j.Workflow, j.Nonce))
+		n, err := a.Killer.Kill(ctx, prefix)
 		killed += n
 		return err
 	})

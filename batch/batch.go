@@ -101,6 +101,9 @@ func Prefix(group, topic string, id TopicID) string {
 	return group + "/" + topic + "/" + id.Short() + "/"
 }
 
+// RedriveID is the workflow ID of a topic's redrive: one at a time.
+func RedriveID(group, topic string) string { return group + "/" + topic + "/redrive" }
+
 // Summary is the one line that Temporal's UI lists: topic, number, records.
 func (b Batch) Summary() string {
 	if len(b.Ranges) == 0 {

@@ -20,6 +20,7 @@ func Ingest(ctx workflow.Context, in batch.Batch) (batch.Outcome, error) {
 	if in.Proven != nil {
 		i.proven = *in.Proven
 	}
+	i.goOn = i.again
 	if err := i.listen(ctx); err != nil {
 		return batch.Outcome{}, err
 	}
@@ -94,6 +95,10 @@ type ingest struct {
 	skipped  batch.Ranges       // what an operator dropped
 	decision *Decision          // to be carried out
 	deciding bool               // nothing is interrupted now
+
+	letters string                       // ID of the redrive, if it is one
+	refused batch.Ranges                 // dead letters of the block that stay dead
+	goOn    func(workflow.Context) error // in a new run
 }
 
 // takeTurn is one turn of the loop: look, insert what is absent, balance.
@@ -125,7 +130,7 @@ func (i *ingest) takeTurn(ctx workflow.Context) error {
 	if there := seen.Stored + seen.Dead; there > i.there {
 		i.there, i.idle = there, 0
 	}
-	absent := seen.Absent.Sub(i.gone)
+	absent := seen.Absent.Sub(i.gone).Sub(i.refused)
 	if absent.Len() == 0 {
 		i.balance(seen, activities.Inserted{Clean: true}, activities.Routed{Clean: true})
 		return nil
@@ -211,7 +216,7 @@ func (i *ingest) balance(seen activities.Seen, ins activities.Inserted, routed a
 	o := batch.Outcome{
 		Offsets: i.in.Ranges.Len(), Present: i.first.Stored + i.first.Dead, Lost: i.lost.Len(), Holes: i.proven.Holes + ins.Holes, Bytes: i.out.Bytes, Skipped: i.skipped.Len(),
 		Stored:       seen.Stored - i.first.Stored + ins.Stored,
-		DeadLettered: seen.Dead - i.first.Dead + routed.Count,
+		DeadLettered: seen.Dead - i.first.Dead + routed.Count + i.refused.Len(),
 		Turns:        i.out.Turns, Retries: i.out.Retries, Decisions: i.out.Decisions,
 	}
 	i.out, i.balanced = o, o.Balanced()

@@ -54,6 +54,8 @@ func (i *ingest) divide(ctx workflow.Context, good, bad batch.Ranges) error {
 	_, trouble, err := i.deadLetter(ctx, in)
 	if trouble != nil {
 		i.doubt = i.doubt || trouble.Progress.Doubt
+	} else if i.letters != "" {
+		i.refused = append(i.refused, bad...).Sort()
 	}
 	return err
 }

@@ -18,7 +18,7 @@ func (i *ingest) persist(ctx workflow.Context, err error, try func(workflow.Cont
 			return nil, ctx.Err()
 		}
 		if workflow.GetInfo(ctx).GetContinueAsNewSuggested() && i.view == nil && i.decision == nil { // days of it
-			return nil, i.again(ctx)
+			return nil, i.goOn(ctx)
 		}
 		t := activities.TroubleOf(err)
 		i.out.Retries++

@@ -116,6 +116,10 @@ func (i *ingest) refuse(d Decision) error {
 // options are the decisions that make sense now.
 func (i *ingest) options() []Verb {
 	switch {
+	case i.letters != "" && i.state == blocked && i.view == nil:
+		return []Verb{Retry}
+	case i.letters != "" && i.state != blocked: // they are dead letters: to end it, terminate it
+		return nil
 	case i.state == waiting:
 		return []Verb{Skip, DeadLetter}
 	case i.state == held:

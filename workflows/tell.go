@@ -32,7 +32,7 @@ func (i *ingest) tell(ctx workflow.Context, s state, t activities.Trouble) error
 	changed := i.state != s || i.trouble.Name != t.Name
 	i.state, i.trouble = s, t
 	workflow.SetCurrentDetails(ctx, i.details(workflow.GetInfo(ctx).WorkflowExecution.ID))
-	workflow.GetLogger(ctx).Warn("batch cannot go on", "batch", i.in.ID(), "state", string(s), "error", t.Name, "message", t.Message)
+	workflow.GetLogger(ctx).Warn("batch cannot go on", "batch", i.job(nil).Workflow, "state", string(s), "error", t.Name, "message", t.Message)
 	if !changed {
 		return nil
 	}
@@ -66,7 +66,7 @@ func (i *ingest) details(id string) string {
 		name = fmt.Sprintf("%s (%d)", t.Name, t.Code)
 	}
 	out := fmt.Sprintf("**%s** since %s\n\n| | |\n|---|---|\n| batch | %s |\n| error | %s |\n| message | %s |\n\n%s",
-		i.state, i.since.UTC().Format("2006-01-02 15:04:05 MST"), i.in.Summary(), name, cell(t.Message), i.next())
+		i.state, i.since.UTC().Format("2006-01-02 15:04:05 MST"), i.summary(), name, cell(t.Message), i.next())
 	if can := i.options(); len(can) > 0 {
 		out += "\n\n```\n"
 		for _, v := range can {
@@ -79,6 +79,13 @@ func (i *ingest) details(id string) string {
 		out += "```"
 	}
 	return out
+}
+
+func (i *ingest) summary() string {
+	if i.letters != "" {
+		return fmt.Sprintf("redrive of %d dead letters of %s", i.in.Ranges.Len(), i.in.Topic)
+	}
+	return i.in.Summary()
 }
 
 // next is what happens by itself.

@@ -16,6 +16,9 @@ var act *activities.Activities
 func (i *ingest) job(ranges batch.Ranges) activities.Job {
 	j := activities.JobOf(i.in, i.turn, ranges)
 	j.Run = i.name
+	if i.letters != "" {
+		j.Workflow, j.Letters = i.letters, true
+	}
 	return j
 }
 

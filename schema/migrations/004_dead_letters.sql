@@ -6,6 +6,8 @@
 -- has settled it: ALTER TABLE … UPDATE state = 'redriven' (or 'skipped') WHERE <coordinates> SETTINGS mutations_sync = 1. That is safe to run
 -- twice, state is in no projection, and dead letters are few. A record whose state is redriven may be in its table too, any other may not.
 --
+-- What redrives and operators change is not in the sort key, which cannot be updated: state, class, reason, code and message.
+--
 -- Not partitioned: a token is remembered per partition of the table, and _inserted_at may pass midnight between a send and its resend.
 -- headers keeps their order and repeated keys: a Map is an array of pairs.
 CREATE TABLE IF NOT EXISTS {{.Database}}.dead_letters
@@ -31,5 +33,5 @@ CREATE TABLE IF NOT EXISTS {{.Database}}.dead_letters
         GROUP BY _topic_id, _partition, intDiv(_offset, 64)) WITH SETTINGS (index_granularity = 256)
 )
 ENGINE = MergeTree
-ORDER BY (_topic, reason, _partition, _offset)
+ORDER BY (_topic, _topic_id, _partition, _offset)
 SETTINGS non_replicated_deduplication_window = 100000, lightweight_mutation_projection_mode = 'rebuild'
