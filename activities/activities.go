@@ -43,7 +43,7 @@ type heartbeater interface {
 type Activities struct {
 	Temporal heartbeater
 	Reader   *kafka.Reader
-	Producer *kgo.Client // copies of dead letters
+	Producer *kgo.Client // copies of dead letters, and questions about topics and groups
 	Looker   *clickhouse.Looker
 	Inserter *clickhouse.Inserter
 	Killer   *clickhouse.Killer

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -60,6 +61,34 @@ func Logs(ctx context.Context, cl *kgo.Client, topic string) (batch.TopicID, map
 		return id, nil, fmt.Errorf("%s changed while its offsets were listed", topic)
 	}
 	return id, logs, nil
+}
+
+// At is, for every partition, the offset of the first record whose timestamp is
+// not before t; where there is none, the last stable offset. The topic's ID was
+// the same before and after.
+func At(ctx context.Context, cl *kgo.Client, topic string, t time.Time) (batch.TopicID, map[int32]int64, error) {
+	of, err := describe(ctx, cl, topic)
+	if err != nil {
+		return batch.TopicID{}, nil, err
+	}
+	found, err := list(ctx, cl, of, max(t.UnixMilli(), 0))
+	if err != nil {
+		return batch.TopicID{}, nil, err
+	}
+	id, logs, err := Logs(ctx, cl, topic)
+	if err != nil {
+		return id, nil, err
+	}
+	if id != of.TopicID || len(logs) != len(found) {
+		return id, nil, fmt.Errorf("%s changed while its offsets were listed", topic)
+	}
+	out := make(map[int32]int64, len(found))
+	for p, o := range found {
+		if out[p] = o.Offset; o.Offset < 0 {
+			out[p] = logs[p].End
+		}
+	}
+	return id, out, nil
 }
 
 // list is the offset at a timestamp of every partition, or an error.
