@@ -63,7 +63,7 @@ func (f *Findings) Add(o Findings) {
 }
 
 // Audited is what a comparison found. The books: Offsets = Stored + Dead +
-// Skipped + Lost + Opened + Holes + Expired + Deleted + Gaps.
+// Skipped + Lost + Opened + Holes + Expired + Deleted + Moved + Gaps.
 type Audited struct {
 	Offsets int64 `json:"offsets"`
 	Stored  int64 `json:"stored"`
@@ -74,6 +74,7 @@ type Audited struct {
 	Holes   int64 `json:"holes"`   // offsets without a record: transactions, compaction
 	Expired int64 `json:"expired"` // records that the table's TTL has dropped
 	Deleted int64 `json:"deleted"` // neither here nor in Kafka any more: nobody can tell
+	Moved   int64 `json:"moved"`   // missing at the first look only: in their place at the second
 
 	Gaps        Findings `json:"gaps"`         // records that are nowhere
 	Doubled     Findings `json:"doubled"`      // offsets with more than one row in the table
@@ -84,9 +85,14 @@ type Audited struct {
 	Expiry string `json:"expiry,omitempty"`
 }
 
-// Clean tells whether nothing is wrong.
-func (a Audited) Clean() bool {
-	return a.Gaps.Offsets+a.Doubled.Offsets+a.DeadDoubled.Offsets+a.Both.Offsets == 0
+// Balanced tells whether every offset is accounted for.
+func (a Audited) Balanced() bool {
+	return a.Offsets == a.Stored+a.Dead+a.Skipped+a.Lost+a.Opened+a.Holes+a.Expired+a.Deleted+a.Moved+a.Gaps.Offsets
+}
+
+// Faults is the number of findings: an offset counts once for each that it has.
+func (a Audited) Faults() int64 {
+	return a.Gaps.Offsets + a.Doubled.Offsets + a.DeadDoubled.Offsets + a.Both.Offsets
 }
 
 // Add appends what was found in the offsets behind a's.
@@ -100,6 +106,7 @@ func (a *Audited) Add(o Audited) {
 	a.Holes += o.Holes
 	a.Expired += o.Expired
 	a.Deleted += o.Deleted
+	a.Moved += o.Moved
 	a.Gaps.Add(o.Gaps)
 	a.Doubled.Add(o.Doubled)
 	a.DeadDoubled.Add(o.DeadDoubled)

@@ -29,7 +29,7 @@ func (b *bench) audit(r batch.Range, only ...batch.Range) Audited {
 	b.t.Helper()
 	a, err := run[Audited](b, b.AuditRange, AuditRangeInput{Topic: topic, TopicID: b.id, Range: r, Only: only})
 	require.NoError(b.t, err)
-	require.Equal(b.t, a.Offsets, a.Stored+a.Dead+a.Skipped+a.Lost+a.Opened+a.Holes+a.Expired+a.Deleted+a.Gaps.Offsets, "the books: %+v", a)
+	require.True(b.t, a.Balanced(), "%+v", a)
 	return a
 }
 
@@ -49,7 +49,7 @@ func TestAnAuditNamesExactlyThePlantedFaults(t *testing.T) {
 	p0, p1 := batch.Range{Partition: 0, Last: 599}, batch.Range{Partition: 1, Last: 599}
 	for _, r := range []batch.Range{p0, p1} {
 		a := b.audit(r)
-		require.True(t, a.Clean())
+		require.Zero(t, a.Faults())
 		require.Equal(t, Audited{Offsets: 600, Stored: 588, Dead: 12}, a)
 	}
 

@@ -148,6 +148,7 @@ func newOperations(c client.Client, a *activities.Activities) worker.Worker {
 	w := worker.New(c, workflows.OperationsQueue, worker.Options{
 		MaxConcurrentActivityExecutionSize: operationsAt, WorkerStopTimeout: stopTimeout, BackgroundActivityContext: context.Background(),
 	})
+	w.RegisterWorkflow(workflows.Audit)
 	w.RegisterActivity(a)
 	return w
 }
