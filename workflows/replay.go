@@ -91,7 +91,7 @@ func Replay(ctx workflow.Context, in ReplayInput) (ReplayResult, error) {
 	if in.So != nil {
 		r.so = *in.So
 	} else {
-		r.so.Asked = workflow.Now(ctx)
+		r.so.Asked = workflow.GetInfo(ctx).WorkflowStartTime
 	}
 	if err := r.answer(ctx); err != nil {
 		return ReplayResult{}, err
