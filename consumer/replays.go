@@ -60,7 +60,9 @@ func (l *batches) Replays(ctx context.Context, prefix string) ([]planlog.Replay,
 		})
 	}
 	wg.Wait()
-	slices.SortFunc(out, func(a, b planlog.Replay) int { return cmp.Or(asked[a.ID].Compare(asked[b.ID]), cmp.Compare(a.ID, b.ID)) })
+	slices.SortFunc(out, func(a, b planlog.Replay) int {
+		return cmp.Or(asked[a.ID].Compare(asked[b.ID]), cmp.Compare(a.ID, b.ID))
+	})
 	return out, nil
 }
 

@@ -165,7 +165,9 @@ func (r *replay) told(ctx workflow.Context, p Planned) {
 	r.await(ctx, p)
 }
 
-func (p Planned) equal(o Planned) bool { return p.Number == o.Number && slices.Equal(p.Ranges, o.Ranges) }
+func (p Planned) equal(o Planned) bool {
+	return p.Number == o.Number && slices.Equal(p.Ranges, o.Ranges)
+}
 
 // await waits for a batch beside everything else.
 func (r *replay) await(ctx workflow.Context, p Planned) {

@@ -98,7 +98,7 @@ func TestAReplayIsOpenUntilCompletedBatchesCoverIt(t *testing.T) {
 		v, err := r.env.QueryWorkflow(QueryProgress)
 		require.NoError(t, err)
 		require.NoError(t, v.Get(&p))
-		require.EqualValues(t, []int64{100, 60, 0, 8}, []int64{p.Asked, p.Covered, int64(p.Open), p.Stored})
+		require.Equal(t, []int64{100, 60, 0, 8}, []int64{p.Asked, p.Covered, int64(p.Open), p.Stored})
 		r.planned(7, 0, 59) // told again, long after it ended
 		r.planned(8, 60, 99)
 	})
@@ -109,7 +109,9 @@ func TestAReplayIsOpenUntilCompletedBatchesCoverIt(t *testing.T) {
 func TestABatchIsAskedForAtOnceAndThenEveryTwoSeconds(t *testing.T) {
 	r := newRequest(t)
 	r.at(1, func() { r.planned(0, 0, 99) })
-	r.at(11, func() { r.ends[batchID(0)] = []*activities.Awaited{completed(batch.Outcome{Offsets: 100, Stored: 100})} })
+	r.at(11, func() {
+		r.ends[batchID(0)] = []*activities.Awaited{completed(batch.Outcome{Offsets: 100, Stored: 100})}
+	})
 	began := r.env.Now()
 	require.EqualValues(t, 100, r.run().Stored)
 	require.LessOrEqual(t, r.env.Now().Sub(began), 13*time.Second)
