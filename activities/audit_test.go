@@ -254,13 +254,13 @@ func (b *bench) bookmark(id batch.TopicID, low map[int32]int64) {
 func TestBoundsAreLogStartAndLowWatermark(t *testing.T) {
 	b := setup(t)
 	b.produce(100, 1000)
-	ask := func(from, to []batch.Position) AuditBounds {
-		out, err := run[AuditBounds](b, b.Activities.AuditBounds, AuditScope{Group: "g", Topic: topic, From: from, To: to})
+	ask := func(ranges ...batch.Range) AuditBounds {
+		out, err := run[AuditBounds](b, b.Activities.AuditBounds, AuditScope{Group: "g", Topic: topic, Ranges: ranges})
 		require.NoError(t, err)
 		require.Equal(t, b.id, out.TopicID)
 		return out
 	}
-	out := ask(nil, nil)
+	out := ask()
 	require.Empty(t, out.Ranges)
 	require.Equal(t, []int32{0, 1}, out.Untold[0].Partitions)
 	require.Contains(t, out.Untold[0].Why, "has committed no offset")
@@ -271,25 +271,24 @@ func TestBoundsAreLogStartAndLowWatermark(t *testing.T) {
 	os.AddOffset(topic, 0, 20, -1)
 	_, err := b.adm.DeleteRecords(b.ctx, os)
 	require.NoError(t, err)
-	out = ask(nil, nil)
+	out = ask()
 	require.Equal(t, batch.Ranges{{Partition: 0, First: 20, Last: 89}}, out.Ranges)
 	require.Equal(t, []int32{1}, out.Untold[0].Partitions)
 	require.Contains(t, out.Untold[0].Why, "not the consumer's own")
 
 	b.bookmark(b.id, map[int32]int64{1: 101})
-	require.Contains(t, ask(nil, nil).Untold[0].Why, "ends below what was ingested")
+	require.Contains(t, ask().Untold[0].Why, "ends below what was ingested")
 	b.bookmark(b.id, map[int32]int64{1: 100})
 	for name, c := range map[string]struct {
-		from, to []batch.Position
-		want     batch.Ranges
+		ranges, want batch.Ranges
 	}{
-		"all":                       {nil, nil, batch.Ranges{{Partition: 0, First: 20, Last: 89}, {Partition: 1, First: 0, Last: 99}}},
-		"one partition, to the end": {[]batch.Position{{Partition: 1, Offset: 30}}, nil, batch.Ranges{{Partition: 1, First: 30, Last: 99}}},
-		"beyond both ends":          {[]batch.Position{{Partition: 0, Offset: 5}}, []batch.Position{{Partition: 0, Offset: 95}}, batch.Ranges{{Partition: 0, First: 5, Last: 89}}},
-		"up to":                     {nil, []batch.Position{{Partition: 0, Offset: 30}, {Partition: 1, Offset: 0}}, batch.Ranges{{Partition: 0, First: 20, Last: 29}}},
+		"all":                {nil, batch.Ranges{{Partition: 0, First: 20, Last: 89}, {Partition: 1, First: 0, Last: 99}}},
+		"some, in any order": {batch.Ranges{{Partition: 1, First: 30, Last: 40}, {Partition: 1, First: 5, Last: 6}}, batch.Ranges{{Partition: 1, First: 5, Last: 6}, {Partition: 1, First: 30, Last: 40}}},
+		"beyond both ends":   {batch.Ranges{{Partition: 0, First: 5, Last: 95}}, batch.Ranges{{Partition: 0, First: 5, Last: 89}}},
+		"not ingested yet":   {batch.Ranges{{Partition: 0, First: 90, Last: 95}}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			out := ask(c.from, c.to)
+			out := ask(c.ranges...)
 			require.Equal(t, c.want, out.Ranges)
 			require.Empty(t, out.Untold)
 		})

@@ -13,21 +13,18 @@ import (
 	"github.com/ai-backlog/ingest/kafka"
 )
 
-// AuditScope says what is to be compared. Without From and To that is every
-// partition from Kafka's log start to the group's low watermark. With either,
-// partitions that are in neither are left out.
+// AuditScope says what is to be compared.
 type AuditScope struct {
-	Group   string           `json:"group"`
-	Topic   string           `json:"topic"`
-	TopicID batch.TopicID    `json:"topic_id,omitzero"` // zero: as the topic is when the audit begins
-	From    []batch.Position `json:"from,omitempty"`    // the first offset
-	To      []batch.Position `json:"to,omitempty"`      // one past the last
+	Group   string        `json:"group"`
+	Topic   string        `json:"topic"`
+	TopicID batch.TopicID `json:"topic_id,omitzero"` // zero: as the topic is when the audit begins
+	Ranges  batch.Ranges  `json:"ranges,omitempty"`  // none: all that Kafka has
 }
 
 // AuditBounds are the offsets that can be compared.
 type AuditBounds struct {
 	TopicID batch.TopicID `json:"topic_id"`
-	Ranges  batch.Ranges  `json:"ranges,omitempty"` // at most one of a partition
+	Ranges  batch.Ranges  `json:"ranges,omitempty"` // below the low watermarks
 	Untold  []Untold      `json:"untold,omitempty"`
 }
 
@@ -47,7 +44,7 @@ func (a *Activities) AuditBounds(ctx context.Context, in AuditScope) (AuditBound
 		return out, err
 	}
 	// The watermarks come first: what is below them then is settled for good.
-	commits, err := kafka.Commits(ctx, a.Producer, in.Group, in.Topic)
+	commits, err := kafka.Fetch(ctx, a.Producer, in.Group, in.Topic)
 	if err == nil || errors.Is(err, kerr.GroupIDNotFound) {
 		out.TopicID, logs, err = kafka.Logs(ctx, a.Producer, in.Topic)
 	}
@@ -59,11 +56,18 @@ func (a *Activities) AuditBounds(ctx context.Context, in AuditScope) (AuditBound
 	}
 	why := map[string][]int32{}
 	for _, p := range slices.Sorted(maps.Keys(logs)) {
-		r, untold := in.bounds(p, logs[p], commits, out.TopicID)
+		ranges := in.of(p, logs[p])
+		if len(ranges) == 0 {
+			continue
+		}
+		low, untold := in.low(p, logs[p], commits, out.TopicID)
 		if untold != "" {
 			why[untold] = append(why[untold], p)
-		} else if r.Len() > 0 {
-			out.Ranges = append(out.Ranges, r)
+		}
+		for _, r := range ranges {
+			if r.Last = min(r.Last, low-1); r.Len() > 0 {
+				out.Ranges = append(out.Ranges, r)
+			}
 		}
 	}
 	for _, w := range slices.Sorted(maps.Keys(why)) {
@@ -72,41 +76,31 @@ func (a *Activities) AuditBounds(ctx context.Context, in AuditScope) (AuditBound
 	return out, nil
 }
 
-// bounds is what can be compared of a partition, or why nothing can be.
-func (in AuditScope) bounds(p int32, log kafka.Log, commits map[int32]kafka.Committed, id batch.TopicID) (r batch.Range, untold string) {
-	r = batch.Range{Partition: p, Last: -1} // nothing
-	from, hasFrom := at(in.From, p)
-	to, hasTo := at(in.To, p)
-	if len(in.From)+len(in.To) > 0 && !hasFrom && !hasTo {
-		return r, ""
+// of is what is to be compared of a partition.
+func (in AuditScope) of(p int32, log kafka.Log) (out batch.Ranges) {
+	if len(in.Ranges) == 0 {
+		return batch.Ranges{{Partition: p, First: log.First, Last: log.End - 1}}.Sort() // none if it is empty
 	}
-	if !hasFrom {
-		from = log.First
-	}
-	committed, ok := commits[p]
-	low, own := committed.Low(id)
-	switch {
-	case !ok && log.First == log.End:
-		return r, "" // nothing was ever planned, and there is nothing
-	case !ok:
-		return r, "group " + in.Group + " has committed no offset: is KAFKA_GROUP_ID the consumer's, and has it ingested this topic?"
-	case !own:
-		return r, "the offset that group " + in.Group + " has committed is not the consumer's own: somebody moved it, or the topic was created again; the consumer writes the next one within a minute of its work"
-	case low > log.End:
-		return r, "the topic ends below what was ingested: Kafka lost records of it"
-	}
-	if !hasTo || to > low {
-		to = low
-	}
-	r.First, r.Last = from, to-1
-	return r, ""
-}
-
-func at(ps []batch.Position, p int32) (int64, bool) {
-	for _, x := range ps {
-		if x.Partition == p {
-			return x.Offset, true
+	for _, r := range in.Ranges.Sort() {
+		if r.Partition == p {
+			out = append(out, r)
 		}
 	}
-	return 0, false
+	return out
+}
+
+// low is a partition's low watermark, or why it is not known.
+func (in AuditScope) low(p int32, log kafka.Log, commits map[int32]kafka.Committed, id batch.TopicID) (low int64, untold string) {
+	committed, ok := commits[p]
+	if !ok {
+		return 0, "group " + in.Group + " has committed no offset: is KAFKA_GROUP_ID the consumer's, and has it ingested this topic?"
+	}
+	low, own := committed.Low(id)
+	switch {
+	case !own:
+		return 0, "the offset that group " + in.Group + " has committed is not the consumer's own: somebody moved it, or the topic was created again; a consumer that works writes the next one within a minute"
+	case low > log.End:
+		return 0, "the topic ends below what was ingested: Kafka lost records of it"
+	}
+	return low, ""
 }

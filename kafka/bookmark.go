@@ -22,12 +22,11 @@ type Committed struct {
 // Fetch is all committed offsets of the group for the topic, from the
 // coordinator. A partition without one is left out.
 func (m *Member) Fetch(ctx context.Context, topic string) (map[int32]Committed, error) {
-	return Commits(ctx, m.Client, m.group, topic)
+	return Fetch(ctx, m.Client, m.group, topic)
 }
 
-// Commits is all committed offsets of any group for the topic, from its
-// coordinator. A partition without one is left out.
-func Commits(ctx context.Context, cl *kgo.Client, group, topic string) (map[int32]Committed, error) {
+// Fetch is a Member's Fetch for whoever is no member.
+func Fetch(ctx context.Context, cl *kgo.Client, group, topic string) (map[int32]Committed, error) {
 	os, err := kadm.NewClient(cl).FetchOffsets(ctx, group)
 	if err != nil {
 		return nil, fmt.Errorf("fetch the offsets of group %s: %w", group, err)

@@ -63,32 +63,24 @@ func Logs(ctx context.Context, cl *kgo.Client, topic string) (batch.TopicID, map
 	return id, logs, nil
 }
 
-// At is, for every partition, the offset of the first record whose timestamp is
-// not before t; where there is none, the last stable offset. The topic's ID was
-// the same before and after.
-func At(ctx context.Context, cl *kgo.Client, topic string, t time.Time) (batch.TopicID, map[int32]int64, error) {
+// OffsetsAt is every partition's first offset whose record has the timestamp or a later one. A partition without such a record is
+// left out. Timestamps are Kafka's own, of the record or of its arrival, and need not be in order.
+func OffsetsAt(ctx context.Context, cl *kgo.Client, topic string, at time.Time) (map[int32]int64, error) {
 	of, err := describe(ctx, cl, topic)
 	if err != nil {
-		return batch.TopicID{}, nil, err
+		return nil, err
 	}
-	found, err := list(ctx, cl, of, max(t.UnixMilli(), 0))
+	listed, err := list(ctx, cl, of, at.UnixMilli())
 	if err != nil {
-		return batch.TopicID{}, nil, err
+		return nil, err
 	}
-	id, logs, err := Logs(ctx, cl, topic)
-	if err != nil {
-		return id, nil, err
-	}
-	if id != of.TopicID || len(logs) != len(found) {
-		return id, nil, fmt.Errorf("%s changed while its offsets were listed", topic)
-	}
-	out := make(map[int32]int64, len(found))
-	for p, o := range found {
-		if out[p] = o.Offset; o.Offset < 0 {
-			out[p] = logs[p].End
+	out := map[int32]int64{}
+	for p, l := range listed {
+		if l.Offset >= 0 {
+			out[p] = l.Offset
 		}
 	}
-	return id, out, nil
+	return out, nil
 }
 
 // list is the offset at a timestamp of every partition, or an error.

@@ -25,8 +25,6 @@ const (
 	auditKept = 2000
 	// maxUntold bounds the reasons that are told.
 	maxUntold = 20
-	// ProgressQuery answers how far a workflow that an operator started has come.
-	ProgressQuery = "progress"
 )
 
 // AuditID is the workflow ID of an audit that somebody asked for; name tells
@@ -86,7 +84,7 @@ func (o AuditOutcome) Verdict() string {
 	return "clean"
 }
 
-// AuditProgress is the answer of ProgressQuery.
+// AuditProgress is the answer of QueryProgress.
 type AuditProgress struct {
 	Phase  string `json:"phase"`
 	Done   int64  `json:"done"`  // offsets
@@ -103,7 +101,7 @@ func Audit(ctx workflow.Context, in AuditInput) (AuditOutcome, error) {
 	if in.State != nil {
 		a.AuditState = *in.State
 	}
-	if err := workflow.SetQueryHandler(ctx, ProgressQuery, func() (AuditProgress, error) { return a.progress(), nil }); err != nil {
+	if err := workflow.SetQueryHandler(ctx, QueryProgress, func() (AuditProgress, error) { return a.progress(), nil }); err != nil {
 		return AuditOutcome{}, err
 	}
 	if in.State == nil {

@@ -94,7 +94,7 @@ func TestACleanAuditLooksOnceAtEveryOffset(t *testing.T) {
 	require.Equal(t, w.bounds.Ranges, looked.Sort())
 	require.Equal(t, looked.Len(), looked.Sort().Len(), "each once")
 	require.Less(t, w.env.Now().Sub(began), confirmAfter)
-	v, err := w.env.QueryWorkflow(ProgressQuery)
+	v, err := w.env.QueryWorkflow(QueryProgress)
 	require.NoError(t, err)
 	var p AuditProgress
 	require.NoError(t, v.Get(&p))
