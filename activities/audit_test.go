@@ -297,9 +297,11 @@ func TestBoundsAreLogStartAndLowWatermark(t *testing.T) {
 
 func TestAnEmptyPartitionHasNothingToTell(t *testing.T) {
 	b := setup(t)
-	out, err := run[AuditBounds](b, b.Activities.AuditBounds, AuditScope{Group: "g", Topic: topic})
-	require.NoError(t, err)
-	require.Equal(t, AuditBounds{TopicID: b.id}, out)
+	for _, ranges := range []batch.Ranges{nil, {{Partition: 1, Last: 9}}} {
+		out, err := run[AuditBounds](b, b.Activities.AuditBounds, AuditScope{Group: "g", Topic: topic, Ranges: ranges})
+		require.NoError(t, err)
+		require.Equal(t, AuditBounds{TopicID: b.id}, out)
+	}
 }
 
 // TestTenMillionOffsetsAreAuditedInSeconds has a tenth of them unless AUDIT_OFFSETS says otherwise.

@@ -76,17 +76,17 @@ func (a *Activities) AuditBounds(ctx context.Context, in AuditScope) (AuditBound
 	return out, nil
 }
 
-// of is what is to be compared of a partition.
+// of is what there is to be compared of a partition: there are no records behind its end.
 func (in AuditScope) of(p int32, log kafka.Log) (out batch.Ranges) {
 	if len(in.Ranges) == 0 {
-		return batch.Ranges{{Partition: p, First: log.First, Last: log.End - 1}}.Sort() // none if it is empty
+		return batch.Ranges{{Partition: p, First: log.First, Last: log.End - 1}}.Sort()
 	}
-	for _, r := range in.Ranges.Sort() {
-		if r.Partition == p {
+	for _, r := range in.Ranges {
+		if r.Last = min(r.Last, log.End-1); r.Partition == p {
 			out = append(out, r)
 		}
 	}
-	return out
+	return out.Sort()
 }
 
 // low is a partition's low watermark, or why it is not known.
