@@ -16,7 +16,7 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true, // an error is one line
 		SilenceErrors: true,
 	}
-	root.AddCommand(newSend(), newBatches(), newReplay())
+	root.AddCommand(newSend(), newBatches(), newReplay(), newDeadLetters())
 	return root
 }
 
