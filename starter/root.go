@@ -16,7 +16,7 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true, // an error is one line
 		SilenceErrors: true,
 	}
-	root.AddCommand(newSend(), newBatches(), newReplay(), newAudit())
+	root.AddCommand(newSend(), newBatches(), newReplay(), newDeadLetters(), newAudit())
 	return root
 }
 
