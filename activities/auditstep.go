@@ -133,7 +133,7 @@ func (s *auditor) explain(ctx context.Context, missing *batch.Bitmap, out *Audit
 		}
 	}
 	each(e.gaps, out.Gaps.add)
-	out.Expired, out.Deleted = e.expired.Len(), e.deleted.Sub(e.gaps).Sub(e.expired).Len()
+	out.Expired, out.Deleted = e.expired.Len(), e.deleted.Len()
 	out.Holes = missing.Len() - out.Gaps.Offsets - out.Expired - out.Deleted
 	if !s.expiry.Known && out.Gaps.Offsets > 0 {
 		out.Expiry = s.expiry.Clause
