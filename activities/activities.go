@@ -43,8 +43,9 @@ type heartbeater interface {
 // Activities are the dependencies of all activities. Fields are read-only.
 type Activities struct {
 	Temporal heartbeater
+	Batches  executions // what an await asks of the batches
 	Reader   *kafka.Reader
-	Producer *kgo.Client // copies of dead letters
+	Producer *kgo.Client // copies of dead letters, and questions about topics and groups
 	Looker   *clickhouse.Looker
 	Inserter *clickhouse.Inserter
 	Killer   *clickhouse.Killer

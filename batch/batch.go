@@ -104,6 +104,14 @@ func Prefix(group, topic string, id TopicID) string {
 // RedriveID is the workflow ID of a topic's redrive: one at a time.
 func RedriveID(group, topic string) string { return group + "/" + topic + "/redrive" }
 
+// ReplayID is the workflow ID of a request to replay ranges of a topic. It is under the topic's prefix and no batch's ID.
+func ReplayID(group, topic string, id TopicID, name string) string {
+	return ReplayPrefix(Prefix(group, topic, id)) + name
+}
+
+// ReplayPrefix is what the IDs of all replay requests begin with, under a topic's Prefix.
+func ReplayPrefix(prefix string) string { return prefix + "replay/" }
+
 // Summary is the one line that Temporal's UI lists: topic, number, records.
 func (b Batch) Summary() string {
 	if len(b.Ranges) == 0 {

@@ -102,4 +102,5 @@ func TestTopicIDTextRoundTrip(t *testing.T) {
 	require.Equal(t, id, back)
 	require.Error(t, back.UnmarshalText([]byte("nope")))
 	require.Equal(t, "group/topic/010203040506/7", ID("group", "topic", id, 7))
+	require.Equal(t, "group/topic/010203040506/replay/name", ReplayID("group", "topic", id, "name"))
 }

@@ -62,7 +62,7 @@ func run(ctx context.Context, cfg Config) error {
 	if err := monitor.Await(ctx, logger, what, member.Client.Ping, kafka.IsAuth); err != nil {
 		return monitor.Stopped(ctx, kafka.Hint(err))
 	}
-	plans := &batches{c: temporal, namespace: namespace(cfg.Temporal), watches: newWatches(ctx, temporal)}
+	plans := &batches{c: temporal, namespace: namespace(cfg.Temporal), watches: newWatches(ctx, temporal), log: logger}
 	working.Store(true)
 	logger.Info("consumer is ready", "topics", cfg.Topics.Names(), "group", cfg.Kafka.GroupID)
 	asked := ctx // to stop, by whoever started the program

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"strings"
 
@@ -28,6 +29,7 @@ type batches struct {
 	c         client.Client
 	namespace string
 	watches   *watches
+	log       *slog.Logger
 }
 
 var _ planlog.Temporal = (*batches)(nil)
@@ -108,7 +110,7 @@ func notFound(id string, err error) error {
 // List asks visibility for all that run and one page of the newest.
 func (l *batches) List(ctx context.Context, prefix string) (map[int64]planlog.Status, error) {
 	m := map[int64]planlog.Status{}
-	q := fmt.Sprintf("WorkflowId STARTS_WITH %q", prefix)
+	q := fmt.Sprintf("WorkflowType = 'Ingest' AND WorkflowId STARTS_WITH %q", prefix) // what operators start is under the prefix too
 	if err := l.list(ctx, prefix, q+" AND ExecutionStatus = 'Running'", 1000, true, m); err != nil {
 		return nil, err
 	}
@@ -142,9 +144,3 @@ func (l *batches) page(ctx context.Context, req *workflowservice.ListWorkflowExe
 	defer cancel()
 	return l.c.ListWorkflow(ctx, req)
 }
-
-// Replays: nothing asks for replays yet.
-func (l *batches) Replays(context.Context, string) ([]planlog.Replay, error) { return nil, nil }
-
-// Answer is for requests that Replays returned.
-func (l *batches) Answer(context.Context, string, int64, batch.Ranges) error { return nil }

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/ai-backlog/ingest/batch"
@@ -20,9 +22,14 @@ type Committed struct {
 // Fetch is all committed offsets of the group for the topic, from the
 // coordinator. A partition without one is left out.
 func (m *Member) Fetch(ctx context.Context, topic string) (map[int32]Committed, error) {
-	os, err := m.adm.FetchOffsets(ctx, m.group)
+	return Fetch(ctx, m.Client, m.group, topic)
+}
+
+// Fetch is a Member's Fetch for whoever is no member.
+func Fetch(ctx context.Context, cl *kgo.Client, group, topic string) (map[int32]Committed, error) {
+	os, err := kadm.NewClient(cl).FetchOffsets(ctx, group)
 	if err != nil {
-		return nil, fmt.Errorf("fetch the offsets of group %s: %w", m.group, err)
+		return nil, fmt.Errorf("fetch the offsets of group %s: %w", group, err)
 	}
 	out := map[int32]Committed{}
 	for p, o := range os[topic] {
@@ -34,6 +41,14 @@ func (m *Member) Fetch(ctx context.Context, topic string) (map[int32]Committed, 
 		}
 	}
 	return out, nil
+}
+
+// Low is the low watermark that the commit tells: everything of the topic with
+// that ID below it is stored or dead-lettered. It is not ok for a commit that is
+// not the consumer's own, or of a topic that has another ID by now.
+func (c Committed) Low(id batch.TopicID) (int64, bool) {
+	m, ok := batch.ReadBookmark(c.Metadata)
+	return c.Offset, ok && m.TopicID == id.String() && m.Low == c.Offset
 }
 
 // Commit writes all partitions in one bare request, owned here or not: the

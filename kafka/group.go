@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -20,7 +19,6 @@ import (
 type Member struct {
 	Client *kgo.Client
 
-	adm     *kadm.Client
 	group   string
 	session time.Duration
 	now     func() time.Time
@@ -49,7 +47,6 @@ func Join(cfg Config, session time.Duration, topics []string, opts ...kgo.Opt) (
 	if err != nil {
 		return nil, err
 	}
-	m.adm = kadm.NewClient(m.Client)
 	return m, nil
 }
 

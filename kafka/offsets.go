@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -60,6 +61,26 @@ func Logs(ctx context.Context, cl *kgo.Client, topic string) (batch.TopicID, map
 		return id, nil, fmt.Errorf("%s changed while its offsets were listed", topic)
 	}
 	return id, logs, nil
+}
+
+// OffsetsAt is every partition's first offset whose record has the timestamp or a later one. A partition without such a record is
+// left out. Timestamps are Kafka's own, of the record or of its arrival, and need not be in order.
+func OffsetsAt(ctx context.Context, cl *kgo.Client, topic string, at time.Time) (map[int32]int64, error) {
+	of, err := describe(ctx, cl, topic)
+	if err != nil {
+		return nil, err
+	}
+	listed, err := list(ctx, cl, of, at.UnixMilli())
+	if err != nil {
+		return nil, err
+	}
+	out := map[int32]int64{}
+	for p, l := range listed {
+		if l.Offset >= 0 {
+			out[p] = l.Offset
+		}
+	}
+	return out, nil
 }
 
 // list is the offset at a timestamp of every partition, or an error.

@@ -8,24 +8,15 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/ai-backlog/ingest/batch"
 )
 
-// bookmark is the metadata of every partition's committed offset. Kafka bounds
-// it to 4,096 characters; with a window of 16 it is about 450.
-type bookmark struct {
-	Version int    `json:"v"`
-	TopicID string `json:"t"`
-	Number  int64  `json:"n"` // of the next entry: whoever wrote it lists all below that are open
-	Low     int64  `json:"l"` // the offset it was committed with: a foreign commit shows
-	// Open is number:checksum of each open entry, by number.
-	Open []string `json:"o,omitempty"`
-}
+// bookmark is the metadata of every partition's committed offset.
+type bookmark = batch.Bookmark
 
 // readBookmark is not ok with what this program did not write.
-func readBookmark(c Commit) (m bookmark, ok bool) {
-	err := json.Unmarshal([]byte(c.Metadata), &m)
-	return m, err == nil && m.Version == 1
-}
+func readBookmark(c Commit) (m bookmark, ok bool) { return batch.ReadBookmark(c.Metadata) }
 
 // opened is one element of Open.
 func opened(s string) (n int64, sum string, ok bool) {
@@ -52,7 +43,7 @@ func (p *Planner) commit(ctx context.Context) error {
 	c := map[int32]Commit{}
 	for part := range st.next {
 		low := st.low(part)
-		j, err := json.Marshal(bookmark{1, st.topicID.String(), st.n, low, list})
+		j, err := json.Marshal(bookmark{Version: 1, TopicID: st.topicID.String(), Number: st.n, Low: low, Open: list})
 		if err != nil {
 			return err
 		}

@@ -520,6 +520,29 @@ func TestReplaysAreAppendedBelowTheLowWatermark(t *testing.T) {
 	})
 }
 
+// The planner has forgotten the entry, and its request had not looked yet: nobody else remembers that the ranges are to be planned again.
+func TestAReplayThatVanishedAfterItCompletedIsPlannedAgain(t *testing.T) {
+	scenario(t, opts{}, func(l lab) {
+		p := l.procs[0]
+		l.produce(0, 8)
+		l.rounds(p, 3)
+		l.finish()
+		l.rounds(p, 2)
+		l.request(0, 2, 5, 0)
+		for l.entries() < 2 {
+			l.rounds(p, 1)
+		}
+		l.finish()
+		l.rounds(p, 2)
+		require.Equal(t, 0, p.pl.State().Open)
+		l.remove(l.id(1), "deleted")
+		l.rounds(p, 7)
+		require.Equal(t, batch.Ranges{rng(0, 2, 5)}, l.entry(2).Ranges)
+		l.finish()
+		require.Empty(t, l.rest(l.requests[0]))
+	})
+}
+
 // A number that was deleted is won again, by a start that was on its way: the
 // entry under it is another one.
 func reused(l lab) (p, q *proc) {

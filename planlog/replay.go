@@ -15,7 +15,7 @@ type replays struct {
 	asked    time.Time
 	requests []Replay
 	told     []answer                // entries that the requests do not know of yet
-	planned  map[string]batch.Ranges // per request; its own list may be behind
+	planned  map[string]batch.Ranges // per request, since requests were listed
 }
 
 type answer struct {
@@ -43,7 +43,9 @@ func (p *Planner) replay(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("list replays: %w", err)
 		}
-		st.asked, st.requests = p.now(), rs
+		// Each of them was told of all that was planned before, so its list is the truth: an entry that had completed, and vanished
+		// before its request looked, is nobody else's to remember.
+		st.asked, st.requests, st.planned = p.now(), rs, nil
 	}
 	for _, r := range st.requests {
 		for p.mayStart() && p.st == st && st.replaying() < max(1, p.cfg.Window/4) && !p.now().Before(r.NotBefore) {

@@ -1,6 +1,8 @@
 package record
 
 import (
+	"time"
+
 	"github.com/ClickHouse/ch-go/proto"
 
 	"github.com/ai-backlog/ingest/clickhouse"
@@ -17,6 +19,7 @@ type Block struct {
 	columns []clickhouse.Column // all of them
 	input   proto.Input
 	rows    int
+	last    int64 // microseconds
 }
 
 // NewBlock returns an empty block for records of the kind, which is one of Kinds.
@@ -77,11 +80,15 @@ func (b *Block) commit(at Coordinates) {
 	}
 	b.extra.Append(d.extra)
 	b.at.append(at)
+	b.last = d.micros
 	b.rows++
 }
 
 // Rows is the number of records appended since the last Reset.
 func (b *Block) Rows() int { return b.rows }
+
+// LastTime is the timestamp of the row that was appended last.
+func (b *Block) LastTime() time.Time { return time.UnixMicro(b.last) }
 
 // Bytes is about the memory that the rows take, and about what goes over the
 // wire without compression.

@@ -16,9 +16,9 @@ const listTimeout = 15 * time.Second
 
 // batchesFlags are the flags of batches.
 type batchesFlags struct {
-	json         bool
-	state, topic string
-	limit        int
+	json                bool
+	state, topic, error string
+	limit               int
 }
 
 func newBatches() *cobra.Command {
@@ -38,6 +38,7 @@ func newBatches() *cobra.Command {
 	flags.BoolVar(&f.json, "json", false, "one JSON object per line")
 	flags.StringVar(&f.state, "state", "", "only batches in this state")
 	flags.StringVar(&f.topic, "topic", "", "only batches of this topic")
+	flags.StringVar(&f.error, "error", "", "only batches whose trouble, now or before, has this name, as in the column ERROR: like UNKNOWN_TABLE")
 	flags.IntVar(&f.limit, "limit", 50, "at most so many")
 	return cmd
 }
@@ -62,7 +63,7 @@ func (f batchesFlags) run(ctx context.Context, out io.Writer) error {
 		return fmt.Errorf("list batches at %s: %w", c, err)
 	}
 	if f.json {
-		return writeJSON(out, rows)
+		return jsonLines(out, rows)
 	}
 	return writeTable(out, rows, time.Now())
 }

@@ -9,13 +9,19 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	commonpb "go.temporal.io/api/common/v1"
 	"go.temporal.io/api/enums/v1"
 	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
+	sdk "go.temporal.io/sdk/temporal"
 	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/ai-backlog/ingest/batch"
+	"github.com/ai-backlog/ingest/workflows"
 )
 
 func execution(t *testing.T, id string, status enums.WorkflowExecutionStatus, attributes map[string]any) *workflowpb.WorkflowExecutionInfo {
@@ -109,7 +115,7 @@ func TestBatchesArePrinted(t *testing.T) {
 		"42", "ai_backlog_logs", "blocked", "96412", "0", "2026-01-02", "03:04:05Z", "1m30s", "UNKNOWN_TABLE", "g/ai_backlog_logs/0123456789ab/42",
 	}, strings.Fields(out.String()))
 	out.Reset()
-	require.NoError(t, writeJSON(&out, rows))
+	require.NoError(t, jsonLines(&out, rows))
 	var back row
 	require.NoError(t, json.Unmarshal(out.Bytes(), &back))
 	require.Equal(t, rows[0], back)
@@ -121,6 +127,8 @@ func TestBatchesArePrinted(t *testing.T) {
 func TestBatchesRefusesWhatVisibilityWouldMisread(t *testing.T) {
 	_, err := batchesFlags{topic: "x' OR WorkflowType != '"}.queries()
 	require.ErrorContains(t, err, "is no topic")
+	_, err = batchesFlags{error: "x' OR WorkflowType != '"}.queries()
+	require.ErrorContains(t, err, "is no name of an error")
 	_, err = batchesFlags{state: "stuck"}.queries()
 	require.ErrorContains(t, err, `--state "stuck" is none of running`)
 }
@@ -131,10 +139,41 @@ func TestBatchesOnARealTemporal(t *testing.T) {
 		t.Skip("TEMPORAL_ADDRESS is not set: run make test")
 	}
 	for _, state := range []string{"", "running", "waiting", "blocked", "held", "isolating", "stored", "terminated", "canceled", "failed"} {
-		out, _, err := starter(t, "", "batches", "--topic", "no_such_topic", "--state", state)
+		out, _, err := starter(t, "", "batches", "--topic", "no_such_topic", "--error", "NO_SUCH_ERROR", "--state", state)
 		require.NoError(t, err, "state %q", state)
 		require.Equal(t, "no batches\n", out)
 	}
+}
+
+func TestBatchesAreFoundByTheirError(t *testing.T) {
+	if os.Getenv("TEMPORAL_ADDRESS") == "" {
+		t.Skip("TEMPORAL_ADDRESS is not set: run make test")
+	}
+	c, err := dialTemporal(t.Context())
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	topic := "t-" + uuid.NewString()
+	for n, name := range []string{"UNKNOWN_TABLE", "TIMEOUT", "UNKNOWN_TABLE"} {
+		id := batch.ID("g", topic, batch.TopicID{}, int64(n))
+		_, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{
+			ID: id, TaskQueue: topic, TypedSearchAttributes: sdk.NewSearchAttributes(workflows.AttributeTopic.ValueSet(topic), workflows.AttributeError.ValueSet(name)),
+		}, "Ingest")
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = c.TerminateWorkflow(context.Background(), id, "", "the test is over") })
+	}
+	found := func(args ...string) (got []int64) {
+		out, _, err := starter(t, "", append([]string{"batches", "--json", "--topic", topic}, args...)...)
+		require.NoError(t, err)
+		for l := range strings.Lines(out) {
+			var r row
+			require.NoError(t, json.Unmarshal([]byte(l), &r))
+			got = append(got, r.Number)
+		}
+		return got
+	}
+	require.Eventually(t, func() bool { return len(found()) == 3 }, 20*time.Second, 100*time.Millisecond)
+	require.ElementsMatch(t, []int64{0, 2}, found("--error", "UNKNOWN_TABLE"))
+	require.Empty(t, found("--error", "UNKNOWN_TABLE", "--state", "blocked"))
 }
 
 func TestBatchesTellsThatTemporalIsAway(t *testing.T) {

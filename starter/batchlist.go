@@ -3,9 +3,9 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
+	"regexp"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -37,6 +37,9 @@ type visibility interface {
 	ListWorkflow(context.Context, *workflowservice.ListWorkflowExecutionsRequest) (*workflowservice.ListWorkflowExecutionsResponse, error)
 }
 
+// errorName is what names of errors are made of, ClickHouse's and ours.
+var errorName = regexp.MustCompile(`^[A-Za-z0-9_]+$`)
+
 // queries are the visibility queries, the one for unfinished batches first.
 func (f batchesFlags) queries() ([]string, error) {
 	base := "WorkflowType = 'Ingest'"
@@ -45,6 +48,12 @@ func (f batchesFlags) queries() ([]string, error) {
 			return nil, fmt.Errorf("%q is no topic", f.topic)
 		}
 		base += " AND IngestTopic = '" + f.topic + "'"
+	}
+	if f.error != "" {
+		if !errorName.MatchString(f.error) {
+			return nil, fmt.Errorf("--error %q is no name of an error: give one as in the column ERROR, like UNKNOWN_TABLE", f.error)
+		}
+		base += " AND IngestError = '" + f.error + "'"
 	}
 	const open, closed = " AND ExecutionStatus = 'Running'", " AND ExecutionStatus != 'Running'"
 	switch f.state {
@@ -136,17 +145,6 @@ func number(p *commonpb.Payload) (n int64) {
 		_ = converter.GetDefaultDataConverter().FromPayload(p, &n) // as above
 	}
 	return n
-}
-
-func writeJSON(out io.Writer, rows []row) error {
-	enc := json.NewEncoder(out)
-	enc.SetEscapeHTML(false)
-	for _, r := range rows {
-		if err := enc.Encode(r); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func writeTable(out io.Writer, rows []row, now time.Time) error {

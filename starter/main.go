@@ -16,9 +16,9 @@ func run(args []string) int {
 	context.AfterFunc(ctx, stop) // a second ctrl-C ends it at once
 	cmd := newRoot()
 	cmd.SetArgs(args)
-	if err := cmd.ExecuteContext(ctx); err != nil {
+	err := cmd.ExecuteContext(ctx)
+	if err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, "starter:", err)
-		return 1
 	}
-	return 0
+	return exitCode(err)
 }

@@ -16,7 +16,7 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true, // an error is one line
 		SilenceErrors: true,
 	}
-	root.AddCommand(newSend(), newBatches(), newResolve())
+	root.AddCommand(newSend(), newBatches(), newResolve(), newReplay(), newRedrive(), newDeadLetters(), newAudit())
 	return root
 }
 

@@ -57,7 +57,7 @@ func run(ctx context.Context, cfg Config) error {
 	}
 	defer temporal.Close()
 	a := &activities.Activities{
-		Temporal: temporal, Reader: kafka.NewReader(s.broker), Producer: s.broker, Looker: clickhouse.NewLooker(s.queries), Inserter: s.inserter,
+		Temporal: temporal, Batches: temporal, Reader: kafka.NewReader(s.broker), Producer: s.broker, Looker: clickhouse.NewLooker(s.queries), Inserter: s.inserter,
 		Killer: s.killer, Queries: s.queries, Kinds: cfg.Topics.Kinds(), Metrics: activities.NewMetrics(reg, cfg.Topics.Names()),
 	}
 	batches, operations := newWorker(temporal, cfg, a), newOperations(temporal, a)
@@ -149,6 +149,8 @@ func newOperations(c client.Client, a *activities.Activities) worker.Worker {
 		MaxConcurrentActivityExecutionSize: operationsAt, WorkerStopTimeout: stopTimeout, BackgroundActivityContext: context.Background(),
 	})
 	w.RegisterWorkflow(workflows.Redrive)
+	w.RegisterWorkflow(workflows.Replay)
+	w.RegisterWorkflow(workflows.Audit)
 	w.RegisterActivity(a)
 	return w
 }

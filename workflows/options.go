@@ -34,6 +34,8 @@ const (
 	// lookTimeout bounds one look: 40 ms are usual, a server that merges hard
 	// may take seconds.
 	lookTimeout = 45 * time.Second
+	// askTimeout bounds one question to Temporal, and is what the death of the worker that asks costs.
+	askTimeout = 15 * time.Second
 	// roundAttempts makes a round of about ten minutes at 1 s … 10 s. A round
 	// that ends is an event in the history, so the history tells of the outage
 	// without growing by each try.
@@ -80,6 +82,15 @@ func long(ctx workflow.Context, p pace) workflow.Context {
 // short is for activities that ask one question.
 func short(ctx workflow.Context, p pace) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{StartToCloseTimeout: lookTimeout, RetryPolicy: p.policy()})
+}
+
+// patient is for the question whether a batch has ended, which is tried for ever: 250 ms after the first try, backing off to two
+// seconds, as long as the batch takes. One question takes milliseconds.
+func patient(ctx workflow.Context) workflow.Context {
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		StartToCloseTimeout: askTimeout,
+		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: 250 * time.Millisecond, BackoffCoefficient: 2, MaximumInterval: 2 * time.Second},
+	})
 }
 
 // local is the first look: its answer is recorded, and no task queue is between.

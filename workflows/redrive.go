@@ -38,9 +38,6 @@ type RedriveResult struct {
 	Retries int   `json:"retries"`
 }
 
-// ProgressQuery is the query that answers how far an operator's workflow is.
-const ProgressQuery = "progress"
-
 // redriveBlock is how many dead letters go in with one insert. refusedBlock is
 // that after the server has refused a row: an isolation names all bad ones then.
 const redriveBlock, refusedBlock = 10_000, 500
@@ -66,7 +63,7 @@ func Redrive(ctx workflow.Context, in RedriveInput) (RedriveResult, error) {
 	if err := i.listen(ctx); err != nil {
 		return r.out, err
 	}
-	if err := workflow.SetQueryHandler(ctx, ProgressQuery, func() (RedriveResult, error) { return r.out, nil }); err != nil {
+	if err := workflow.SetQueryHandler(ctx, QueryProgress, func() (RedriveResult, error) { return r.out, nil }); err != nil {
 		return r.out, err
 	}
 	if in.Again {
