@@ -67,6 +67,7 @@ type Batch struct {
 	Next   []Position `json:"next"`             // every partition of the topic after this entry, sorted
 	Limits Limits     `json:"limits"`
 	Replay bool       `json:"replay,omitempty"` // below the low watermark, asked for
+	For    string     `json:"for,omitempty"`    // the request that a replay is for: whoever reads the entry can tell it
 	// Turn is where a continued run goes on counting its insert turns.
 	Turn int `json:"turn,omitempty"`
 	// Again says that inserts of an earlier run, or of an entry that Temporal
@@ -125,10 +126,11 @@ func (b Batch) Summary() string {
 }
 
 // Checksum names the entry's content in a bookmark: another checksum under the
-// same number is another entry. What runs leave to each other does not
-// count: a continued or restarted run has the same content.
+// same number is another entry. What runs leave to each other does not count: a
+// continued or restarted run has the same content; nor does For, which says
+// nothing of it.
 func (b Batch) Checksum() string {
-	b.Turn, b.Again, b.Approved, b.Proven = 0, false, false, nil
+	b.Turn, b.Again, b.Approved, b.Proven, b.For = 0, false, false, nil, ""
 	j, err := json.Marshal(b)
 	if err != nil { // every field marshals
 		return ""

@@ -171,6 +171,25 @@ func TestRequestsAreListedOldestFirstWithWhatTheyStillWant(t *testing.T) {
 	require.Len(t, seen, 2, "requests are no batches")
 }
 
+// A takeover lists one page of the newest batches; what operators started since must not fill it.
+func TestOperatorsHideNoBatch(t *testing.T) {
+	s := newStand(t)
+	s.work()
+	id := s.batch(41, 0, 9)
+	s.end(id)
+	require.NoError(t, s.c.GetWorkflow(t.Context(), id, "").Get(t.Context(), nil))
+	for n := range int64(newest) {
+		s.ask(fmt.Sprint(n), n, n)
+	}
+	require.Eventually(t, func() bool {
+		n, err := s.c.CountWorkflow(t.Context(), &workflowservice.CountWorkflowExecutionsRequest{Namespace: s.namespace, Query: fmt.Sprintf("WorkflowId STARTS_WITH %q", s.prefix())})
+		return err == nil && n.GetCount() == newest+1
+	}, 30*time.Second, 100*time.Millisecond)
+	seen, err := s.List(t.Context(), s.prefix())
+	require.NoError(t, err)
+	require.Equal(t, map[int64]planlog.Status{41: planlog.Completed}, seen)
+}
+
 func TestABatchThatVanishedIsWantedAgain(t *testing.T) {
 	s := newStand(t)
 	s.work()

@@ -149,7 +149,7 @@ func TestGapsAreOffsetsLikeAllOthers(t *testing.T) {
 		r.outcome = batch.Outcome{Offsets: 10, Stored: 2, Holes: 8, Bytes: 2 << 20}
 		l.rounds(p, 2)
 		require.EqualValues(t, 10, l.commits[0].Offset)
-		require.EqualValues(t, 1, p.pl.limit(), "a record of these is 1 MiB")
+		require.EqualValues(t, 1, p.pl.limit(firstBatches), "a record of these is 1 MiB")
 	})
 }
 
@@ -540,6 +540,25 @@ func TestAReplayThatVanishedAfterItCompletedIsPlannedAgain(t *testing.T) {
 		require.Equal(t, batch.Ranges{rng(0, 2, 5)}, l.entry(2).Ranges)
 		l.finish()
 		require.Empty(t, l.rest(l.requests[0]))
+	})
+}
+
+func TestARequestIsToldByTheNextPlannerWhenTheOneThatAppendedDied(t *testing.T) {
+	scenario(t, opts{}, func(l lab) {
+		p := l.procs[0]
+		l.produce(0, 8)
+		l.rounds(p, 3)
+		l.finish()
+		l.rounds(p, 2)
+		l.request(0, 2, 5, 0)
+		l.until(p, "start")
+		p.step(answered)
+		l.crash(p, dropped)
+		require.Equal(t, batch.Ranges{rng(0, 2, 5)}, l.entry(1).Ranges)
+		require.Len(t, l.rest(l.requests[0]), 1, "it was not told")
+		l.rounds(l.takeover(), 2)
+		require.Empty(t, l.rest(l.requests[0]))
+		require.Equal(t, 2, l.entries())
 	})
 }
 

@@ -101,8 +101,12 @@ func (p *Planner) adopt(st *state, b batch.Batch, s Status) {
 	st.dirty, st.mine = true, map[string]bool{}
 }
 
-// follow takes an entry's positions: also backwards.
+// follow takes an entry's positions: also backwards. A replay's request is told of it by whoever reads it: the planner that
+// appended it may have died before it could.
 func (st *state) follow(b batch.Batch) {
+	if b.For != "" {
+		st.told = append(st.told, answer{b.For, b.Number, b.Ranges})
+	}
 	st.gap = st.gap || st.skips(b)
 	st.last, st.next = b.Number, map[int32]batch.Position{}
 	for _, next := range b.Next {

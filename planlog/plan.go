@@ -60,7 +60,7 @@ func (p *Planner) plan(l Logs) (batch.Batch, bool) {
 			waiting = append(waiting, r)
 		}
 	}
-	limit := p.limit()
+	limit := p.limit(firstBatches)
 	if len(st.back) == 0 && len(b.Lost) == 0 && waiting.Len() < limit && !p.lingered(waiting) {
 		return b, false
 	}
@@ -126,14 +126,21 @@ func share(waiting batch.Ranges, limit int64) (rs batch.Ranges) {
 	return rs.Sort()
 }
 
-// limit is how many records make a batch full.
-func (p *Planner) limit() int64 {
+// While nothing is known of the records' sizes, batches are small. Replays are less so: they mostly find their records there, read
+// nothing, and so teach nothing either.
+const (
+	firstBatches = 1000
+	firstReplays = 10_000
+)
+
+// limit is how many records make a batch full; guess is how many while nothing is known of their size.
+func (p *Planner) limit(guess int64) int64 {
 	var bytes, records int64
 	for _, o := range p.sizes {
 		bytes, records = bytes+o.Bytes, records+o.Stored+o.DeadLettered
 	}
 	if bytes == 0 || records == 0 {
-		return max(1, min(p.cfg.Records, 1000)) // nothing is known of their size yet
+		return max(1, min(p.cfg.Records, guess))
 	}
 	fit := float64(p.cfg.Bytes) / (float64(bytes) / float64(records))
 	return max(1, min(p.cfg.Records, int64(min(fit, math.MaxInt32))))

@@ -87,19 +87,20 @@ func TestAheadStopsAtOpenRangesAndGoesOnBehindThem(t *testing.T) {
 
 func TestBytesAreEstimatedFromTheLastOutcomes(t *testing.T) {
 	p := New(Config{Records: 100_000, Bytes: 64 << 20}, nil, nil, nil, nil, nil, nil, Observer{})
-	require.EqualValues(t, 1000, p.limit(), "nothing is known yet")
+	require.EqualValues(t, 1000, p.limit(1000), "nothing is known yet")
 	p.measure(batch.Outcome{Present: 5, Offsets: 5}) // read nothing
-	require.EqualValues(t, 1000, p.limit())
+	require.EqualValues(t, 1000, p.limit(1000))
+	require.EqualValues(t, 10_000, p.limit(10_000), "replays mostly read nothing")
 	p.measure(batch.Outcome{Stored: 90, DeadLettered: 10, Bytes: 100 * 6711})
-	require.EqualValues(t, 9999, p.limit())
+	require.EqualValues(t, 9999, p.limit(1000))
 	for range 8 {
 		p.measure(batch.Outcome{Stored: 1000, Bytes: 1000 * 10})
 	}
-	require.EqualValues(t, 100_000, p.limit(), "small records: the old ones are forgotten")
+	require.EqualValues(t, 100_000, p.limit(1000), "small records: the old ones are forgotten")
 	for range 8 {
 		p.measure(batch.Outcome{Stored: 1, Bytes: 100 << 20})
 	}
-	require.EqualValues(t, 1, p.limit())
+	require.EqualValues(t, 1, p.limit(1000))
 }
 
 // commits keeps what was committed.

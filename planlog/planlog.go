@@ -97,7 +97,8 @@ type Temporal interface {
 	// Replays is the open requests of the topic, oldest first.
 	Replays(ctx context.Context, prefix string) ([]Replay, error)
 	// Answer tells a request that entry n was appended for these ranges. It
-	// may be told twice. The request stays open until the entries it was told
+	// may be told twice, and by more than one planner; when another entry has
+	// the number by now, that one does not count. The request stays open until the entries it was told
 	// of have completed: one that vanishes must be asked for again, because
 	// the planner does not remember it.
 	Answer(ctx context.Context, id string, n int64, planned batch.Ranges) error

@@ -14,7 +14,7 @@ import (
 type replays struct {
 	asked    time.Time
 	requests []Replay
-	told     []answer                // entries that the requests do not know of yet
+	told     []answer                // entries that the requests may not know of yet
 	planned  map[string]batch.Ranges // per request, since requests were listed
 }
 
@@ -72,14 +72,14 @@ func (p *Planner) replayPart(ctx context.Context, r Replay) (bool, error) {
 		return false, nil
 	}
 	b := p.entry()
-	b.Ranges, b.Next, b.Replay = rest.Cut(p.limit())[0], positions(st.next), true
+	b.Ranges, b.Next, b.Replay = rest.Cut(p.limit(firstReplays))[0], positions(st.next), true
+	b.For = r.ID
 	ours, err := p.propose(ctx, b)
 	if ours {
 		if st.planned == nil {
 			st.planned = map[string]batch.Ranges{}
 		}
 		st.planned[r.ID] = slices.Concat(st.planned[r.ID], b.Ranges).Sort()
-		st.told = append(st.told, answer{r.ID, b.Number, b.Ranges})
 	}
 	return ours, err
 }

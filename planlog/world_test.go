@@ -354,7 +354,7 @@ func (p *proc) Answer(_ context.Context, id string, n int64, planned batch.Range
 	w := p.w
 	_, err := ask(p, "answer", func() (any, error) {
 		for _, r := range w.requests {
-			if run := w.runs[batch.ID("g", "t", r.topic, n)]; r.ID == id && run != nil {
+			if run := w.runs[batch.ID("g", "t", r.topic, n)]; r.ID == id && run != nil && len(planned.Sub(run.e.Ranges)) == 0 {
 				w.logf("request %s: entry %d for %v", id, n, planned)
 				r.told[n], r.nonces[n] = planned, run.e.Nonce
 			}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 	sdk "go.temporal.io/sdk/temporal"
 
@@ -163,6 +164,10 @@ func start(ctx context.Context, c temporal, in workflows.ReplayInput) (string, e
 		StaticSummary:         fmt.Sprintf("%s: replay of %d offsets of %d partitions", in.Topic, in.Ranges.Len(), partitions(in.Ranges)),
 		TypedSearchAttributes: sdk.NewSearchAttributes(workflows.AttributeTopic.ValueSet(in.Topic), workflows.AttributeRecords.ValueSet(in.Ranges.Len())),
 	}, workflows.Replay, in)
+	var refused *serviceerror.InvalidArgument
+	if errors.As(err, &refused) { // most likely an attribute that is not registered
+		err = fmt.Errorf("%w: start a worker first, which registers the search attributes", err)
+	}
 	if err != nil {
 		return "", fmt.Errorf("start replay %s at %s: %w", id, c, err)
 	}

@@ -10,8 +10,9 @@ func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "starter",
 		Short: "Send records to Kafka, and see what became of them",
-		Long: "Sends log files and NDJSON to Kafka, and lists the batches that carry them into ClickHouse.\n" +
-			"Where Kafka and Temporal are is told by environment variables (KAFKA_…, TEMPORAL_…; see the README).",
+		Long: "Sends log files and NDJSON to Kafka, lists the batches that carry them into ClickHouse, replays what is missing there,\n" +
+			"and shows what could not be stored.\n" +
+			"Where Kafka, Temporal and ClickHouse are is told by environment variables (KAFKA_…, TEMPORAL_…, CLICKHOUSE_…; see the README).",
 		Version:       version(),
 		SilenceUsage:  true, // an error is one line
 		SilenceErrors: true,

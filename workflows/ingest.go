@@ -133,7 +133,7 @@ func (i *ingest) takeTurn(ctx workflow.Context) error {
 	absent := seen.Absent.Sub(i.gone).Sub(i.refused)
 	if absent.Len() == 0 {
 		i.balance(seen, activities.Inserted{Clean: true}, activities.Routed{Clean: true})
-		return nil
+		return i.guard(ctx, "nothing is absent, and the counts do not add up")
 	}
 	ins, trouble, err := i.insert(ctx, seen, absent)
 	if err == nil && trouble != nil && trouble.Class == activities.Rejected && i.fault.Len() > 0 {

@@ -79,7 +79,7 @@ func (w *world) look(_ context.Context, j activities.Job) (activities.Seen, erro
 		switch {
 		case w.stored[o]:
 			s.Stored++
-		case w.dead[o]:
+		case w.dead[o] && !j.Letters:
 			s.Dead++
 		default:
 			s.Absent = append(s.Absent, batch.Range{First: o, Last: o})

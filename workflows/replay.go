@@ -49,8 +49,7 @@ type Rest struct {
 	Asked     time.Time    `json:"asked"` // when the request was made: older ones come first
 }
 
-// ReplayResult is what the batches of a replay did. Offsets = Stored + Present + DeadLettered + Skipped + Lost + Holes. Where a
-// planner died between the start of a batch and telling of it, its ranges are planned, and counted as present, a second time.
+// ReplayResult is what the batches of a replay did. Offsets = Stored + Present + DeadLettered + Skipped + Lost + Holes.
 type ReplayResult struct {
 	Offsets      int64 `json:"offsets"`       // of the batches
 	Present      int64 `json:"present"`       // rows and dead letters that were there before

@@ -18,6 +18,7 @@ func TestRecordedHistoriesReplay(t *testing.T) {
 		t.Run(f, func(t *testing.T) {
 			r := worker.NewWorkflowReplayer()
 			r.RegisterWorkflow(Ingest)
+			r.RegisterWorkflow(Replay)
 			require.NoError(t, r.ReplayWorkflowHistoryFromJSONFile(nil, f))
 		})
 	}
