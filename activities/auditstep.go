@@ -25,9 +25,8 @@ type auditor struct {
 	expiry clickhouse.Expiry
 }
 
-// step compares one range. The table is asked before the dead letters, and those
-// stay there when they are redriven: what moves between the questions is seen in
-// both places at worst, never in none.
+// step compares one range. What is redriven between the questions may be seen in
+// none of the places, or in both: findings are looked at again.
 func (s *auditor) step(ctx context.Context, r batch.Range) (out Audited, err error) {
 	within := batch.NewBitmap(r)
 	within.Add(r)
@@ -80,13 +79,14 @@ func (s *auditor) ask(ctx context.Context, r batch.Range) (p places, err error) 
 	if p.dead, p.deadDoubled, err = look.Held(ctx, deadLetters, id, r); err != nil {
 		return p, err
 	}
-	if p.both = p.dead.And(p.table); p.both.Len() > 0 { // most were redriven
+	if p.dead.Len() > 0 { // one that was redriven has its place in the table, or none
 		unsettled, err := look.Unsettled(ctx, deadLetters, id, r)
 		if err != nil {
 			return p, err
 		}
-		p.both = p.both.And(unsettled)
+		p.dead = p.dead.And(unsettled)
 	}
+	p.both = p.dead.And(p.table)
 	p.noted, err = s.exceptions(ctx, r)
 	return p, err
 }

@@ -96,6 +96,9 @@ func TestARedrivenLetterIsARowUnderItsOwnCoordinatesHoweverOftenItIsSent(t *test
 	ordinary := b.job(99)
 	ordinary.Ranges = j.Ranges
 	require.Empty(t, b.look(ordinary).Absent, "a replay sends none of them")
+
+	require.NoError(t, b.conn.Exec(b.ctx, "DELETE FROM logs WHERE _offset IN (4, 5)"))
+	require.Equal(t, batch.Ranges{{First: 4, Last: 5}}, b.look(ordinary).Absent, "but for rows that were erased since")
 }
 
 func TestWhatTheServerRefusesAgainStaysDeadWithItsReason(t *testing.T) {

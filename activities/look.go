@@ -7,6 +7,7 @@ import (
 	"go.temporal.io/sdk/activity"
 
 	"github.com/ai-backlog/ingest/batch"
+	"github.com/ai-backlog/ingest/clickhouse"
 )
 
 // Seen is the answer of a look.
@@ -53,12 +54,10 @@ func (a *Activities) Look(ctx context.Context, j Job) (Seen, error) {
 	var stored, dead batch.Ranges
 	err = blips(ctx, func() error {
 		var err error
-		if stored, s.Doubled, err = a.Looker.Look(ctx, kind.Table(), j.TopicID, j.Ranges); err != nil {
+		if dead, err = a.lookForLetters(ctx, j); err != nil { // before the table: one that is redriven by now is a row by then
 			return err
 		}
-		if !j.Letters { // of those that are redriven all are there
-			dead, _, err = a.Looker.Look(ctx, deadLetters, j.TopicID, j.Ranges)
-		}
+		stored, s.Doubled, err = a.Looker.Look(ctx, kind.Table(), j.TopicID, j.Ranges)
 		return err
 	})
 	if err != nil {
@@ -74,4 +73,35 @@ func (a *Activities) Look(ctx context.Context, j Job) (Seen, error) {
 		activity.GetLogger(ctx).Info("records are there already", "batch", j.Workflow, "topic", j.Topic, "turn", j.Turn, "present", there, "absent", s.Absent.Len())
 	}
 	return s, nil
+}
+
+// lookForLetters is which of the job's offsets have their place among the dead
+// letters. Those that were redriven have theirs in the table, or nowhere, if
+// somebody has erased the row since. In a redrive none counts.
+func (a *Activities) lookForLetters(ctx context.Context, j Job) (batch.Ranges, error) {
+	if j.Letters {
+		return nil, nil
+	}
+	dead, _, err := a.Looker.Look(ctx, deadLetters, j.TopicID, j.Ranges)
+	if err != nil || len(dead) == 0 {
+		return nil, err
+	}
+	rows, err := a.Queries.Query(bigQuery(ctx), "SELECT _partition, _offset FROM dead_letters WHERE state = 'redriven' AND "+coordinates(j.Topic, j.TopicID, dead))
+	if err != nil {
+		return nil, clickhouse.Wrap(err, "read the states of dead letters")
+	}
+	defer func() { _ = rows.Close() }()
+	var redriven batch.Ranges
+	for rows.Next() {
+		var r batch.Range
+		if err := rows.Scan(&r.Partition, &r.First); err != nil {
+			return nil, clickhouse.Wrap(err, "read the states of dead letters")
+		}
+		r.Last = r.First
+		redriven = append(redriven, r)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, clickhouse.Wrap(err, "read the states of dead letters")
+	}
+	return dead.Sub(redriven.Sort()), nil
 }

@@ -127,11 +127,11 @@ func TestTheExpiryOfATableIsKnownByItsInterval(t *testing.T) {
 		known bool
 		due   map[time.Duration]bool // by age of the row
 	}{
-		"none":               {"", true, map[time.Duration]bool{1e6 * time.Hour: false}},
-		"as the worker does": {"toDateTime(timestamp) + INTERVAL 30 DAY", true, map[time.Duration]bool{29 * 24 * time.Hour: false, 31 * 24 * time.Hour: true, -90 * 365 * 24 * time.Hour: true}}, // past 2106 it wraps
-		"in full":            {"timestamp + INTERVAL 2 MONTH DELETE", true, map[time.Duration]bool{50 * 24 * time.Hour: false, 70 * 24 * time.Hour: true, -90 * 365 * 24 * time.Hour: false}},
-		"of some rows":       {"toDateTime(timestamp) + INTERVAL 1 DAY DELETE WHERE service = 'x'", false, map[time.Duration]bool{48 * time.Hour: false}},
-		"when it came in":    {"toDateTime(_inserted_at) + INTERVAL 1 DAY", false, map[time.Duration]bool{48 * time.Hour: false}},
+		"none":                {"", true, map[time.Duration]bool{1e6 * time.Hour: false}},
+		"as workers did once": {"toDateTime(timestamp) + INTERVAL 30 DAY", true, map[time.Duration]bool{29 * 24 * time.Hour: false, 31 * 24 * time.Hour: true, -90 * 365 * 24 * time.Hour: true}}, // past 2106 it wraps
+		"in full":             {"timestamp + INTERVAL 2 MONTH DELETE", true, map[time.Duration]bool{50 * 24 * time.Hour: false, 70 * 24 * time.Hour: true, -90 * 365 * 24 * time.Hour: false}},
+		"of some rows":        {"toDateTime(timestamp) + INTERVAL 1 DAY DELETE WHERE service = 'x'", false, map[time.Duration]bool{48 * time.Hour: false}},
+		"when it came in":     {"toDateTime(_inserted_at) + INTERVAL 1 DAY", false, map[time.Duration]bool{48 * time.Hour: false}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if c.ttl != "" {
