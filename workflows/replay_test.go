@@ -19,6 +19,8 @@ func TestRecordedHistoriesReplay(t *testing.T) {
 			r := worker.NewWorkflowReplayer()
 			r.RegisterWorkflow(Ingest)
 			r.RegisterWorkflow(Replay)
+			r.RegisterWorkflow(Redrive)
+			r.RegisterWorkflow(Audit)
 			require.NoError(t, r.ReplayWorkflowHistoryFromJSONFile(nil, f))
 		})
 	}

@@ -1,7 +1,7 @@
-// Command history runs batches on a good path, with dead letters and through an
-// outage, and leaves their workflow histories in a directory, for the replay
-// test of workflows. Run it from the commit that is released, never from the
-// branch that changes the workflow.
+// Command history runs batches and operators' workflows through every kind of
+// course, and leaves their histories in a directory, for the replay test of
+// workflows. Run it from the commit that is released, never from the branch that
+// changes a workflow. It takes about five minutes.
 package main
 
 import (
@@ -10,14 +10,12 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"time"
 
 	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/api/temporalproto"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 
-	"github.com/ai-backlog/ingest/integration/load"
 	"github.com/ai-backlog/ingest/integration/rig"
 )
 
@@ -57,50 +55,27 @@ func run(ctx context.Context, out string) error {
 		return err
 	}
 	defer c.Close()
-	var sent rig.Sent
-	for _, scene := range []struct {
-		name string
-		mix  load.Mix
-		away time.Duration
-	}{{"good", load.Mix{}, 0}, {"dead_letters", load.Mix{Broken: 0.05}, 0}, {"outage", load.Mix{Broken: 0.05}, 8 * time.Second}} {
-		if err := play(ctx, r, &sent, scene.mix, scene.away); err != nil {
-			return err
-		}
-		if err := dump(ctx, c, filepath.Join(out, scene.name+".json")); err != nil {
-			return err
+	h := &recorder{Rig: r, c: c, out: out}
+	for _, scene := range scenes {
+		fmt.Fprintln(os.Stderr, scene.name)
+		if err := h.play(ctx, scene); err != nil {
+			return fmt.Errorf("%s: %w", scene.name, err)
 		}
 	}
 	return nil
 }
 
-// play sends some records, with ClickHouse away for a while, and waits until
-// all are stored.
-func play(ctx context.Context, r *rig.Rig, sent *rig.Sent, mix load.Mix, away time.Duration) error {
-	if away > 0 {
-		if err := r.ClickHouse.Kill(); err != nil {
-			return err
-		}
-	}
-	if err := r.Produce(ctx, load.New(1, mix), 1000, sent, nil); err != nil {
-		return err
-	}
-	if away > 0 {
-		t := time.NewTimer(away)
-		defer t.Stop()
-		<-t.C
-		if err := r.ClickHouse.Start(ctx); err != nil {
-			return err
-		}
-	}
-	if err := r.Drain(ctx, sent); err != nil {
-		return err
-	}
-	return r.Settled(ctx)
+// recorder plays scenes.
+type recorder struct {
+	*rig.Rig
+	c    client.Client
+	out  string
+	sent rig.Sent
 }
 
-// dump writes the history of the newest batch.
-func dump(ctx context.Context, c client.Client, file string) error {
-	l, err := c.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{Namespace: "default", PageSize: 1, Query: `WorkflowType = "Ingest"`})
+// dump writes the history of the newest workflow of the type.
+func dump(ctx context.Context, c client.Client, kind, file string) error {
+	l, err := c.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{Namespace: "default", PageSize: 1, Query: `WorkflowType = "` + kind + `"`})
 	if err != nil {
 		return err
 	}
