@@ -74,8 +74,10 @@ func (r *router) change(ctx context.Context, a *amendment) error {
 		return fmt.Sprintf("transform(_offset, %s, [%s], %s)", at, strings.Join(values, ","), column)
 	}
 	set := [][2]string{
-		{"class", to("toString(class)", a.classes)}, {"reason", to("toString(reason)", a.reasons)},
-		{"code", "toInt32(" + to("toInt64(code)", a.codes) + ")"}, {"message", to("message", a.messages)},
+		{"class", to("toString(class)", a.classes)},
+		{"reason", to("toString(reason)", a.reasons)},
+		{"code", "toInt32(" + to("toInt64(code)", a.codes) + ")"},
+		{"message", to("message", a.messages)},
 	}
 	var sets, changed []string
 	for _, s := range set {

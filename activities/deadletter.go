@@ -170,7 +170,7 @@ func (r *router) retry(ctx context.Context, block *record.Block) error {
 	block.Reset()
 	return r.each(ctx, r.in.Bad, block, 1, func(rec *kgo.Record, bad *record.Rejected) error {
 		if bad != nil {
-			return nil
+			return nil //nolint:nilerr // it is at fault by itself
 		}
 		var f *clickhouse.Failure
 		err := blips(ctx, func() error { return probe.Try(ctx, block.Input()) })

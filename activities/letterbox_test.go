@@ -92,7 +92,7 @@ func TestARedrivenLetterIsARowUnderItsOwnCoordinatesHoweverOftenItIsSent(t *test
 	require.Equal(t, 100, b.count("SELECT count() FROM dead_letters"))
 	require.Equal(t, 90, b.count("SELECT count() FROM dead_letters WHERE state = 'redriven' AND reason = 'VIOLATED_CONSTRAINT' AND _offset % 10 != 3"))
 	require.Equal(t, 10, b.count("SELECT count() FROM dead_letters WHERE state = 'dead' AND class = 'undecodable' AND reason = 'malformed_json' AND code = 0 AND message LIKE 'malformed_json at byte%' AND _offset % 10 = 3"))
-	require.EqualValues(t, 90, b.count("SELECT count() FROM logs WHERE message = concat('record ', toString(_offset))"))
+	require.Equal(t, 90, b.count("SELECT count() FROM logs WHERE message = concat('record ', toString(_offset))"))
 	ordinary := b.job(99)
 	ordinary.Ranges = j.Ranges
 	require.Empty(t, b.look(ordinary).Absent, "a replay sends none of them")

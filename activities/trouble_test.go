@@ -3,7 +3,6 @@ package activities
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"strings"
 	"testing"
 
@@ -25,7 +24,7 @@ func TestAnyTroubleCrossesTemporalWithItsDetails(t *testing.T) {
 		env.RegisterActivity(trouble)
 		_, err := env.ExecuteActivity(trouble)
 		var app *temporal.ApplicationError
-		require.True(t, errors.As(err, &app))
+		require.ErrorAs(t, err, &app)
 		var back Trouble
 		require.NoError(t, app.Details(&back))
 		require.Equal(t, class, back.Class)

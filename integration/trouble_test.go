@@ -225,8 +225,8 @@ func TestABatchOfBadRecordsIsHeldUntilItIsApproved(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 1, code)
 	require.Contains(t, refused.Log(), "choose approve, retry, dead_letter, skip")
-	require.NoError(t, s.Until(s.ctx, "approve all", func(context.Context) (bool, string) {
-		n, err := s.OpenBatches(s.ctx)
+	require.NoError(t, s.Until(s.ctx, "approve all", func(ctx context.Context) (bool, string) {
+		n, err := s.OpenBatches(ctx)
 		if err == nil && n > 0 {
 			s.starter("resolve", "--state", "held", "approve")
 		}

@@ -53,8 +53,10 @@ const redriveBlock, refusedBlock = 10_000, 500
 // both places, under the same coordinates, which the mark resolves whenever it
 // comes. It takes decisions as a batch does: retry, and accept of a view's fault.
 func Redrive(ctx workflow.Context, in RedriveInput) (RedriveResult, error) {
-	i := &ingest{in: batch.Batch{Group: in.Group, Topic: in.Letters.Topic, Nonce: in.Nonce, Limits: redriveLimits}, turn: in.Turn, run: originalRun(ctx), approved: true,
-		letters: workflow.GetInfo(ctx).WorkflowExecution.ID}
+	i := &ingest{
+		in: batch.Batch{Group: in.Group, Topic: in.Letters.Topic, Nonce: in.Nonce, Limits: redriveLimits}, turn: in.Turn, run: originalRun(ctx), approved: true,
+		letters: workflow.GetInfo(ctx).WorkflowExecution.ID,
+	}
 	r := &redrive{in: in, i: i, out: in.Done}
 	i.goOn = func(ctx workflow.Context) error { return r.again(ctx, true) }
 	if in.Letters.Until.IsZero() { // what comes meanwhile is the next one's
