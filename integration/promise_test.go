@@ -35,7 +35,7 @@ type scene struct {
 
 func newScene(t *testing.T, env ...string) *scene {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 18*time.Minute)
 	t.Cleanup(cancel)
 	r, err := rig.Start(ctx, rig.Options{Dir: t.TempDir(), Log: os.Stderr, Env: append([]string{"BATCH_LINGER=300ms", "BATCH_RECORDS=5000"}, env...)})
 	require.NoError(t, err)

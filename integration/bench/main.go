@@ -69,7 +69,7 @@ func round(ctx context.Context, dir string, number, n int) error {
 		return err
 	}
 	pids := map[string]int{"kafka stand-in": r.Kafka.PID(), "temporal": r.Temporal.PID(), "clickhouse": r.ClickHouse.PID(), "worker": worker.PID()}
-	before, err := cpu(pids)
+	before, err := rig.CPU(pids)
 	if err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ func round(ctx context.Context, dir string, number, n int) error {
 		return err
 	}
 	took := time.Since(began)
-	after, err := cpu(pids)
+	after, err := rig.CPU(pids)
 	if err != nil {
 		return err
 	}

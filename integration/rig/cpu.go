@@ -1,4 +1,4 @@
-package main
+package rig
 
 import (
 	"bytes"
@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// cpu is the seconds of CPU that each process has taken, user and system.
-func cpu(pids map[string]int) (map[string]float64, error) {
+// CPU is the seconds that each process has taken, user and system.
+func CPU(pids map[string]int) (map[string]float64, error) {
 	out := map[string]float64{}
 	for name, pid := range pids {
 		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
