@@ -634,6 +634,33 @@ func TestNumbersThatAreUsedAgain(t *testing.T) {
 	t.Run("after temporal's retention", func(t *testing.T) { scenario(t, opts{noLease: true}, oldState) })
 }
 
+// A process loses the topic without hearing of it, another one plans, and the
+// first gets it back.
+func regained(l lab) {
+	p := l.procs[0]
+	l.rounds(p, 1)
+	l.finish()
+	l.rounds(p, 1)
+	q := l.takeover()
+	for range 3 {
+		l.produce(0, 4)
+		l.rounds(q, 4)
+	}
+	require.Equal(l.t, batch.Ranges{rng(0, 8, 11)}, l.entry(3).Ranges)
+	l.finish(1)
+	l.crash(q, dropped)
+	l.remove(l.id(2), "deleted") // what p knows does not tell that 3 overlaps
+	l.assign(p.id, false)
+	l.rounds(p, 3)
+	for range 100 { // all workflows at the same pace
+		for _, id := range l.ids(running) {
+			l.work(l.runs[id], answered)
+		}
+	}
+}
+
+func TestATopicThatIsBackIsTakenOver(t *testing.T) { scenario(t, opts{}, regained) }
+
 func TestNothingIsStartedWithoutTheLease(t *testing.T) {
 	scenario(t, opts{}, func(l lab) {
 		p := l.procs[0]

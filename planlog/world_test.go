@@ -56,6 +56,8 @@ type opts struct {
 	// Faults beyond the design, and an operator's tool that keeps the metadata.
 	visEmpty, unmarkedLoss, keepMetadata bool
 	latest                               bool
+	// A process that gets the topic back is not told that it was another's.
+	silentRegain bool
 	// Answers to everything at once: named cases.
 	still bool
 }
@@ -535,7 +537,7 @@ func (w *world) assign(to int, clean bool) {
 	w.logf("group: owner p%d gen %d clean %v", to, w.gen, clean)
 	if to >= 0 {
 		p := w.procs[to]
-		p.stop = p.stop || again
+		p.stop = p.stop || again && !w.opt.silentRegain
 		p.gen, p.lastHB = w.gen, w.now
 	}
 }
