@@ -108,7 +108,7 @@ func (p *planning) assign(a int64) {
 		Quiet: activities.Quiet, Retention: p.retention, Latest: p.cfg.Kafka.AutoOffsetReset == "latest", Limits: p.cfg.limits(),
 	}
 	lease := func() bool { return p.member.Lease(p.name, a) }
-	p.planner = planlog.New(cfg, topic{p.member, p.name}, p.temporal, lease, time.Now, func() string { return uuid.NewString()[:8] }, p.log, p.metrics.observer(p.name))
+	p.planner = planlog.New(cfg, topic{p.member, p.name, a}, p.temporal, lease, time.Now, func() string { return uuid.NewString()[:8] }, p.log, p.metrics.observer(p.name))
 }
 
 // tell logs a trouble when it is new or has lasted, and when it is over.

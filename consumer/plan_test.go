@@ -98,7 +98,7 @@ func TestTheTopicAsPlanlogAsksForIt(t *testing.T) {
 	t.Cleanup(c.Close)
 	p, _ := newPlanning(t, c)
 	require.Eventually(t, func() bool { return p.member.Holds("logs") != 0 }, 10*time.Second, 10*time.Millisecond)
-	k := topic{p.member, "logs"}
+	k := topic{p.member, "logs", p.member.Holds("logs")}
 	logs, err := k.Logs(t.Context())
 	require.NoError(t, err)
 	require.Len(t, logs.Partitions, 2)

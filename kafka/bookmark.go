@@ -40,10 +40,17 @@ func (m *Member) Fetch(ctx context.Context, topic string) (map[int32]Committed, 
 // broker checks the generation, not who owns a partition. The answer is read
 // per partition, since a commit is not atomic over them. franz-go's own commits
 // wait through a rebalance and are stamped with the new generation.
-func (m *Member) Commit(ctx context.Context, topic string, id batch.TopicID, c map[int32]Committed) error {
+//
+// Nothing is written once the assignment is over: offsets can be reset while the
+// group is empty, and a round that hung meanwhile would overwrite that. So it is
+// stamped first and looked at then: a member ID that was dropped later is refused.
+func (m *Member) Commit(ctx context.Context, topic string, assignment int64, id batch.TopicID, c map[int32]Committed) error {
 	req := kmsg.NewPtrOffsetCommitRequest()
 	req.Group = m.group
 	req.MemberID, req.Generation = m.Client.GroupMetadata()
+	if !m.holds(req.MemberID, topic, assignment) {
+		return fmt.Errorf("commit offsets of %s: its assignment %d is over", topic, assignment)
+	}
 	t := kmsg.NewOffsetCommitRequestTopic()
 	t.Topic, t.TopicID = topic, id // from version 10 on by ID: a commit for a deleted topic is refused
 	for p, o := range c {

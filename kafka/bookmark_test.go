@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -27,7 +28,7 @@ func TestTheBookmarkIsWrittenForAllPartitions(t *testing.T) {
 	for p := range int32(4) { // and none for partition 4
 		want[p] = Committed{Offset: int64(10 * p), Metadata: "bookmark"}
 	}
-	require.Eventually(t, func() bool { return m.Commit(t.Context(), "a", id, want) == nil }, patient, often)
+	require.Eventually(t, func() bool { return m.Commit(t.Context(), "a", m.Holds("a"), id, want) == nil }, patient, often)
 	got, err := m.Fetch(t.Context(), "a")
 	require.NoError(t, err)
 	require.Equal(t, want, got)
@@ -40,24 +41,46 @@ func TestAStaleCommitChangesNothing(t *testing.T) {
 	id, _, err := Logs(t.Context(), m.Client, "a")
 	require.NoError(t, err)
 	first := map[int32]Committed{0: {1, "x"}, 1: {2, "y"}}
-	require.NoError(t, m.Commit(t.Context(), "a", id, first))
+	require.NoError(t, m.Commit(t.Context(), "a", m.Holds("a"), id, first))
 
 	c.ControlKey(int16(kmsg.OffsetCommit), func(r kmsg.Request) (kmsg.Response, error, bool) {
 		c.DropControl()
 		r.(*kmsg.OffsetCommitRequest).Generation--
 		return nil, nil, false
 	})
-	err = m.Commit(t.Context(), "a", id, map[int32]Committed{0: {9, "z"}, 1: {9, "z"}})
+	err = m.Commit(t.Context(), "a", m.Holds("a"), id, map[int32]Committed{0: {9, "z"}, 1: {9, "z"}})
 	require.ErrorIs(t, err, kerr.IllegalGeneration)
 
 	c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Topic: "a", Partitions: []int32{1}, Err: kerr.OffsetMetadataTooLarge})
-	err = m.Commit(t.Context(), "a", id, first)
+	err = m.Commit(t.Context(), "a", m.Holds("a"), id, first)
 	require.ErrorIs(t, err, kerr.OffsetMetadataTooLarge)
 	require.ErrorContains(t, err, "a/1")
 
 	got, err := m.Fetch(t.Context(), "a")
 	require.NoError(t, err)
 	require.Equal(t, first, got)
+}
+
+// A round of the planner hangs; the group empties, and an operator resets it.
+func TestACommitOfAnAssignmentThatIsOverIsRefused(t *testing.T) {
+	c := cluster(t, kfake.SeedTopics(1, "a"))
+	m := join(t, c, "a")
+	a := holding(t, m, "a")
+	id, _, err := Logs(t.Context(), m.Client, "a")
+	require.NoError(t, err)
+	require.NoError(t, m.Commit(t.Context(), "a", a, id, map[int32]Committed{0: {90, "planner"}}))
+	away := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat, kmsg.JoinGroup}, Group: "g", TopLevel: true, Count: -1})
+	require.Eventually(t, func() bool { g := c.GroupInfo("g"); return g != nil && len(g.Members) == 0 }, patient, often)
+	reset := kadm.Offsets{}
+	reset.AddOffset("a", 0, 10, -1)
+	require.NoError(t, m.adm.CommitAllOffsets(t.Context(), "g", reset))
+	away.Remove()
+	require.Eventually(t, func() bool { return m.Holds("a") > a }, patient, often)
+	require.ErrorContains(t, m.Commit(t.Context(), "a", a, id, map[int32]Committed{0: {90, "planner"}}), "is over")
+	got, err := m.Fetch(t.Context(), "a")
+	require.NoError(t, err)
+	require.EqualValues(t, 10, got[0].Offset, "the operator's reset")
+	require.NoError(t, m.Commit(t.Context(), "a", m.Holds("a"), id, map[int32]Committed{0: {20, "planner"}}))
 }
 
 func TestACommitForADeletedTopicIsRefused(t *testing.T) {
@@ -68,7 +91,7 @@ func TestACommitForADeletedTopicIsRefused(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, c.DeleteTopic("a"))
 	require.NoError(t, c.CreateTopic("a", 1, nil))
-	require.Error(t, m.Commit(t.Context(), "a", id, map[int32]Committed{0: {7, "old"}}))
+	require.Error(t, m.Commit(t.Context(), "a", m.Holds("a"), id, map[int32]Committed{0: {7, "old"}}))
 	got, err := m.Fetch(t.Context(), "a")
 	require.NoError(t, err)
 	require.Empty(t, got)

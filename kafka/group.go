@@ -115,6 +115,13 @@ func (m *Member) Holds(topic string) int64 {
 	return m.held[topic]
 }
 
+// holds tells whether the topic is held under this assignment, by this member ID.
+func (m *Member) holds(id, topic string, assignment int64) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.id == id && m.held[topic] == assignment && assignment != 0
+}
+
 // Lease tells whether a workflow may be started under this assignment: the
 // coordinator accepted, within the last session timeout, a heartbeat of ours that
 // carried generation and the ID of the member that was assigned the topic. Before

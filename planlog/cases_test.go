@@ -459,6 +459,24 @@ func TestOffsetsAreReset(t *testing.T) {
 	}
 }
 
+// A round hangs, while an operator resets the empty group, and goes on to its
+// commit.
+func resetMeanwhile(l lab) {
+	p := l.procs[0]
+	l.produce(0, 10)
+	l.rounds(p, 4)
+	l.finish()
+	l.until(p, "poll")
+	l.assign(-1, false)
+	l.now += quietTime + 1
+	l.eraseRows(0, 3, 9)
+	l.moveOffset(0, 3)
+	l.assign(p.id, false)
+	l.rounds(p, 4)
+}
+
+func TestAResetOutlivesARoundThatHung(t *testing.T) { scenario(t, opts{}, resetMeanwhile) }
+
 func TestOpening(t *testing.T) {
 	first := func(opt opts, commits map[int32]Commit) (b batch.Batch) {
 		scenario(t, opt, func(l lab) {

@@ -53,7 +53,8 @@ type Kafka interface {
 	// the coordinator (require stable). A partition without one is left out.
 	Fetch(ctx context.Context) (map[int32]Commit, error)
 	// Commit writes all partitions in one request and fails if one of them
-	// failed. It may be stamped with a generation; nothing rests on that.
+	// failed. It is refused if the group was empty at any time since the
+	// planner was made: an operator may have moved offsets then.
 	Commit(ctx context.Context, id batch.TopicID, c map[int32]Commit) error
 }
 

@@ -39,6 +39,7 @@ var plants = []struct {
 	{"no topic ID", opts{off: rules{noTopicID: true}}, nil},
 	{"no lease", opts{noLease: true}, nil},
 	{"no takeover of a topic that is back", opts{silentRegain: true}, nil},
+	{"commits stamped late", opts{lateStamp: true}, nil},
 	{"a closed batch is started again at once", opts{off: rules{noWait: true}}, restartedEarly},
 	{"lost offsets are not recorded", opts{off: rules{noLost: true}}, nil},
 	{"replays above the low watermark", opts{off: rules{noBelow: true}}, nil},

@@ -58,6 +58,8 @@ type opts struct {
 	latest                               bool
 	// A process that gets the topic back is not told that it was another's.
 	silentRegain bool
+	// Commits have the generation of the moment, not of the planner's beginning.
+	lateStamp bool
 	// Answers to everything at once: named cases.
 	still bool
 }
@@ -226,6 +228,9 @@ func (p *proc) Fetch(context.Context) (map[int32]Commit, error) {
 
 func (p *proc) Commit(_ context.Context, id batch.TopicID, c map[int32]Commit) error {
 	w, gen := p.w, p.stamp
+	if w.opt.lateStamp {
+		gen = max(gen, p.gen)
+	}
 	_, err := ask(p, "commit", func() (any, error) {
 		if gen < w.fence {
 			return nil, errRefused
