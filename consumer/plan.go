@@ -120,6 +120,8 @@ func (p *planning) tell(err error) {
 	case err == nil:
 	case errors.Is(err, kafka.ErrNoTopic):
 		p.warn(fmt.Sprintf("nothing is lost; create it: kafka-topics.sh --bootstrap-server %s --create --topic %s --partitions 12", p.cfg.Kafka.Servers[0], p.name), err)
+	case errors.Is(err, kafka.ErrNoTopicID):
+		p.warn("nothing is lost; upgrade the brokers to Kafka 2.8 or newer, and raise inter.broker.protocol.version: planning begins by itself then", err)
 	case errors.Is(err, planlog.ErrTruncated):
 		p.warn("this topic stands still until an operator decides: Kafka lost records that were planned, and new ones take their offsets", err)
 	case kafka.IsAuth(err):

@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
 	enumspb "go.temporal.io/api/enums/v1"
 
 	"github.com/ai-backlog/ingest/batch"
@@ -66,6 +67,18 @@ func TestAMissingTopicIsOneLineThatSaysHowToCreateIt(t *testing.T) {
 	p.looked = time.Time{}
 	require.NoError(t, p.round(t.Context()))
 	require.Contains(t, out.String(), "planning goes on")
+}
+
+func TestATopicWithoutAnIDIsOneLineThatSaysWhatToUpgrade(t *testing.T) {
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "logs"), kfake.MaxVersions(kversion.V2_7_0()))
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	p, out := newPlanning(t, c)
+	require.Eventually(t, func() bool { return p.member.Holds("logs") != 0 }, 10*time.Second, 10*time.Millisecond)
+	for range 3 {
+		require.NoError(t, p.round(t.Context()))
+	}
+	require.Equal(t, 1, strings.Count(out.String(), "upgrade the brokers"), out.String())
 }
 
 func TestARefusedGroupEndsTheProgram(t *testing.T) {

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -9,6 +10,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
+
+	"github.com/ai-backlog/ingest/batch"
 )
 
 func TestTheBookmarkIsWrittenForAllPartitions(t *testing.T) {
@@ -112,6 +116,21 @@ func TestLogsEndAtTheLastStableOffset(t *testing.T) {
 	require.EqualValues(t, 4, logs[0].First)
 	require.EqualValues(t, 11, logs[0].End, "ten records and the marker")
 	require.GreaterOrEqual(t, logs[0].Epoch, int32(0))
+}
+
+// Brokers before 2.8, or with an older inter.broker.protocol.version.
+func TestATopicWithoutAnIDIsRefused(t *testing.T) {
+	c := cluster(t, kfake.SeedTopics(1, "a"), kfake.MaxVersions(kversion.V2_7_0()))
+	cl, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...))
+	require.NoError(t, err)
+	t.Cleanup(cl.Close)
+	_, _, err = Logs(t.Context(), cl, "a")
+	require.ErrorIs(t, err, ErrNoTopicID)
+	require.ErrorContains(t, err, "inter.broker.protocol.version")
+	r := NewReader(cl)
+	r.patience = time.Second
+	err = r.Read(t.Context(), "a", batch.TopicID{}, batch.Range{First: 0, Last: 0}, func([]*kgo.Record) error { return nil })
+	require.ErrorIs(t, err, ErrNoTopicID)
 }
 
 func TestATopicCreatedAgainWhileItIsListedIsAnError(t *testing.T) {

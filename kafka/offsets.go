@@ -14,8 +14,13 @@ import (
 	"github.com/ai-backlog/ingest/batch"
 )
 
-// ErrNoTopic says that the topic does not exist.
-var ErrNoTopic = errors.New("topic does not exist")
+var (
+	// ErrNoTopic says that the topic does not exist.
+	ErrNoTopic = errors.New("topic does not exist")
+	// ErrNoTopicID says that the brokers give topics no ID. Without one, a topic
+	// that was deleted and created again is taken for the old one.
+	ErrNoTopicID = errors.New("topic has no ID: that needs brokers of Kafka 2.8 or newer, with inter.broker.protocol.version raised to it")
+)
 
 // ListOffsets' timestamps for the first offset that is left, and for the end.
 const (
@@ -93,7 +98,8 @@ func list(ctx context.Context, cl *kgo.Client, of kmsg.MetadataResponseTopic, at
 	return out, nil
 }
 
-// describe asks a broker, not a cache, which may know a deleted topic.
+// describe asks a broker, not a cache, which may know a deleted topic. What it
+// returns has an ID.
 func describe(ctx context.Context, cl *kgo.Client, topic string) (t kmsg.MetadataResponseTopic, err error) {
 	req := kmsg.NewPtrMetadataRequest() // creates no topic
 	rt := kmsg.NewMetadataRequestTopic()
@@ -110,14 +116,17 @@ func describe(ctx context.Context, cl *kgo.Client, topic string) (t kmsg.Metadat
 	if errors.Is(err, kerr.UnknownTopicOrPartition) {
 		return t, fmt.Errorf("%s: %w", topic, ErrNoTopic)
 	}
+	if err == nil && batch.TopicID(resp.Topics[0].TopicID) == (batch.TopicID{}) {
+		err = ErrNoTopicID
+	}
 	if err != nil {
 		return t, fmt.Errorf("look up %s: %w", topic, err)
 	}
 	return resp.Topics[0], nil
 }
 
-// Exists is nil if the topic exists, else ErrNoTopic or what kept Kafka from
-// answering.
+// Exists is nil if the topic exists, else ErrNoTopic, ErrNoTopicID, or what kept
+// Kafka from answering.
 func Exists(ctx context.Context, cl *kgo.Client, topic string) error {
 	_, err := describe(ctx, cl, topic)
 	return err
