@@ -150,3 +150,26 @@ func TestATopicCreatedAgainWhileItIsListedIsAnError(t *testing.T) {
 	require.NoError(t, err)
 	require.NotEqual(t, b.id, id)
 }
+
+func TestAnEpochThatIsNotAnsweredIsAnError(t *testing.T) {
+	c := cluster(t, kfake.SeedTopics(2, "a"))
+	cl, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.RequestRetries(1))
+	require.NoError(t, err)
+	t.Cleanup(cl.Close)
+	ask := func(epoch int32) (map[int32]int64, error) {
+		return EpochEnds(t.Context(), cl, "a", []batch.Position{{Partition: 0, Offset: 10, Epoch: epoch}, {Partition: 1, Epoch: -1}})
+	}
+	ends, err := ask(0)
+	require.NoError(t, err)
+	require.Equal(t, map[int32]int64{0: 0}, ends)
+	ends, err = ask(100)
+	require.NoError(t, err)
+	require.Empty(t, ends, "the leader does not know that epoch, and says so")
+	for _, e := range []*kerr.Error{kerr.NotLeaderForPartition, kerr.KafkaStorageError, kerr.FencedLeaderEpoch, kerr.UnknownLeaderEpoch, kerr.UnknownServerError} {
+		h := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetForLeaderEpoch}, Topic: "a", Err: e, Count: -1})
+		_, err := ask(0)
+		require.Positive(t, h.Hits())
+		require.ErrorIs(t, err, e)
+		h.Remove()
+	}
+}

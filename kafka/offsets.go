@@ -133,7 +133,9 @@ func Exists(ctx context.Context, cl *kgo.Client, topic string) error {
 }
 
 // EpochEnds is where each position's leader epoch ends in the log as it is now.
-// A partition that cannot answer is left out.
+// Left out is only a partition whose leader answers that it does not know, or
+// whose epoch is not known: no answer is an error, since a truncation might hide
+// behind it.
 func EpochEnds(ctx context.Context, cl *kgo.Client, topic string, at []batch.Position) (map[int32]int64, error) {
 	var req kadm.OffsetForLeaderEpochRequest
 	for _, p := range at {
@@ -149,8 +151,14 @@ func EpochEnds(ctx context.Context, cl *kgo.Client, topic string, at []batch.Pos
 	if err != nil {
 		return nil, fmt.Errorf("ask %s where its leader epochs end: %w", topic, err)
 	}
+	if len(resp[topic]) != len(req[topic]) {
+		return nil, fmt.Errorf("ask %s where its leader epochs end: %d of %d partitions were answered", topic, len(resp[topic]), len(req[topic]))
+	}
 	for p, o := range resp[topic] {
-		if o.Err == nil && o.EndOffset >= 0 {
+		if o.Err != nil {
+			return nil, fmt.Errorf("ask %s/%d where its leader epoch ends: %w", topic, p, o.Err)
+		}
+		if o.EndOffset >= 0 {
 			out[p] = o.EndOffset
 		}
 	}

@@ -102,6 +102,32 @@ func TestTruncationStopsTheTopic(t *testing.T) {
 			stops(l, p)
 		})
 	})
+	t.Run("the new leader answers late", func(t *testing.T) {
+		scenario(t, opts{}, func(l lab) {
+			p := plan(l, 3)
+			l.logs[0] = Log{End: 30, Epoch: 4} // 6 to 9 are other records
+			l.rounds(p, quietTime-2)
+			require.Error(t, p.err)
+			require.NotErrorIs(t, p.err, ErrTruncated)
+			l.epochEnd[0] = map[int32]int64{3: 6}
+			stops(l, p)
+		})
+	})
+	t.Run("a new leader that never knows: believed when that lasts", func(t *testing.T) {
+		scenario(t, opts{}, func(l lab) {
+			p := plan(l, 3)
+			l.logs[0] = Log{End: 6, Epoch: 4} // stale
+			l.rounds(p, quietTime-2)
+			l.logs[0] = Log{End: 12, Epoch: 4}
+			l.rounds(p, quietTime-2)
+			require.Error(t, p.err)
+			require.NotErrorIs(t, p.err, ErrTruncated)
+			require.Equal(t, 2, l.entries())
+			l.rounds(p, 5)
+			require.NoError(t, p.err)
+			require.EqualValues(t, 4, p.pl.st.next[0].Epoch)
+		})
+	})
 	t.Run("a new leader that has it all", func(t *testing.T) {
 		scenario(t, opts{}, func(l lab) {
 			p := plan(l, 3)

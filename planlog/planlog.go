@@ -46,8 +46,9 @@ type Kafka interface {
 	// ID was the same before and after, else it is an error.
 	Logs(ctx context.Context) (Logs, error)
 	// EpochEnds asks OffsetForLeaderEpoch with each position's epoch: the end
-	// of that epoch in the log as it is now; a partition that cannot answer is
-	// left out. It is called when a leader epoch changed.
+	// of that epoch in the log as it is now. A partition whose leader says that
+	// it does not know is left out; one that does not answer is an error. It is
+	// called when a leader epoch changed.
 	EpochEnds(ctx context.Context, at []batch.Position) (map[int32]int64, error)
 	// Fetch is all committed offsets of the group for the topic, fresh from
 	// the coordinator (require stable). A partition without one is left out.

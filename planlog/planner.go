@@ -35,9 +35,9 @@ type Planner struct {
 	st      *state // nil: take over
 	sizes   []batch.Outcome
 	stopped error
-	until   time.Time           // looked at again
-	warned  time.Time           // of a bookmark that was not written
-	short   map[int32]time.Time // since when a partition ends below its position
+	until   time.Time // looked at again
+	warned  time.Time // of a bookmark that was not written
+	doubts  map[int32]doubt
 
 	mu   sync.Mutex
 	snap Snapshot
@@ -73,7 +73,7 @@ type open struct {
 // right now; it must not depend on bookmarks, because none is written while
 // positions must be planned again. nonce is a fresh random string at each call.
 func New(cfg Config, k Kafka, t Temporal, lease func() bool, now func() time.Time, nonce func() string, log *slog.Logger, obs Observer) *Planner {
-	return &Planner{cfg: cfg, kafka: k, tempo: t, lease: lease, now: now, nonce: nonce, log: log, obs: obs, short: map[int32]time.Time{}}
+	return &Planner{cfg: cfg, kafka: k, tempo: t, lease: lease, now: now, nonce: nonce, log: log, obs: obs, doubts: map[int32]doubt{}}
 }
 
 // Tick does one round. After an error tick again: all of them are transient

@@ -3,6 +3,7 @@ package planlog
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/ai-backlog/ingest/batch"
 )
@@ -10,7 +11,8 @@ import (
 // truncated stops the topic when Kafka lost records that were planned: new ones
 // take their offsets, and nobody would read them. A newer leader epoch is asked
 // where the position's epoch ends now; an end below the position alone may be a
-// stale answer, and is believed when it lasts.
+// stale answer, and is believed when it lasts. A leader that cannot tell is not
+// asked for ever: an end that is not below is believed when that lasts.
 func (p *Planner) truncated(ctx context.Context, l Logs) error {
 	st := p.st
 	var ask []batch.Position
@@ -21,7 +23,7 @@ func (p *Planner) truncated(ctx context.Context, l Logs) error {
 		case known && log.Epoch > at.Epoch:
 			ask = append(ask, at)
 		case log.End >= at.Offset || known && log.Epoch < at.Epoch:
-			delete(p.short, part)
+			delete(p.doubts, part)
 		default:
 			return p.ends(at, log.End)
 		}
@@ -39,26 +41,39 @@ func (p *Planner) truncated(ctx context.Context, l Logs) error {
 		switch {
 		case ok && end < at.Offset:
 			return p.stop(at, end)
-		case ok:
-			delete(p.short, at.Partition)
-			at.Epoch = log.Epoch // the new leader has it all: not asked again
-			st.next[at.Partition] = at
-		case log.End < at.Offset:
+		case !ok && log.End < at.Offset:
 			return p.ends(at, log.End)
+		case !ok && !p.lasts(at.Partition, false):
+			return fmt.Errorf("partition %d of %s has leader epoch %d, which does not know where epoch %d ends: waiting whether that lasts",
+				at.Partition, p.cfg.Topic, log.Epoch, at.Epoch)
 		}
+		delete(p.doubts, at.Partition)
+		at.Epoch = log.Epoch // the new leader has it all: not asked again
+		st.next[at.Partition] = at
 	}
 	return nil
+}
+
+// doubt is about a partition that may have been truncated.
+type doubt struct {
+	since time.Time
+	below bool // it ends below its position; else nobody can tell
+}
+
+// lasts tells whether a doubt was there for the quiet time.
+func (p *Planner) lasts(part int32, below bool) bool {
+	d, ok := p.doubts[part]
+	if !ok || d.below != below {
+		d = doubt{p.now(), below}
+		p.doubts[part] = d
+	}
+	return p.now().Sub(d.since) >= p.cfg.Quiet
 }
 
 // ends is a partition that ends below its position: an error in any case, since
 // nothing may be planned or committed, and the end of it when it lasts.
 func (p *Planner) ends(at batch.Position, end int64) error {
-	since, ok := p.short[at.Partition]
-	if !ok {
-		since = p.now()
-		p.short[at.Partition] = since
-	}
-	if p.now().Sub(since) >= p.cfg.Quiet {
+	if p.lasts(at.Partition, true) {
 		return p.stop(at, end)
 	}
 	return fmt.Errorf("partition %d of %s was planned up to %d and ends at %d: waiting whether that lasts", at.Partition, p.cfg.Topic, at.Offset, end)
