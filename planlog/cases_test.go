@@ -128,6 +128,34 @@ func TestTruncationStopsTheTopic(t *testing.T) {
 			require.EqualValues(t, 4, p.pl.st.next[0].Epoch)
 		})
 	})
+	t.Run("while positions wait to be planned again", func(t *testing.T) {
+		scenario(t, opts{}, func(l lab) {
+			p := plan(l, 3)
+			l.logs[0] = Log{End: 14, Epoch: 3}
+			l.rounds(p, 5)
+			l.logs[0] = Log{End: 20, Epoch: 3}
+			l.rounds(p, 5)
+			require.Equal(t, batch.Ranges{rng(0, 14, 19)}, l.entry(3).Ranges)
+			l.finish(3)
+			l.rounds(p, 2)
+			l.remove(l.id(2), "deleted")
+			l.rounds(p, 2) // 10 to 13 again, after the quiet time
+			l.logs[0], l.epochEnd[0] = Log{End: 30, Epoch: 4}, map[int32]int64{3: 16}
+			stops(l, p)
+		})
+	})
+	t.Run("an operator decides to go back", func(t *testing.T) {
+		scenario(t, opts{}, func(l lab) {
+			p := plan(l, 3)
+			l.logs[0], l.epochEnd[0] = Log{End: 6, Epoch: 4}, map[int32]int64{3: 6}
+			l.rounds(p, 10)
+			require.ErrorIs(t, p.err, ErrTruncated)
+			l.moveOffset(0, 2)
+			l.rounds(p, 10)
+			require.NoError(t, p.err)
+			require.Equal(t, batch.Ranges{rng(0, 2, 5)}, l.entry(2).Ranges)
+		})
+	})
 	t.Run("a new leader that has it all", func(t *testing.T) {
 		scenario(t, opts{}, func(l lab) {
 			p := plan(l, 3)

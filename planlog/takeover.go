@@ -154,9 +154,10 @@ func (p *Planner) position(st *state, l Logs, f found, gone bool) {
 	}
 	st.opening = st.n == 0
 	for part, log := range l.Partitions {
-		_, moved := st.back[part]
+		back, moved := st.back[part]
 		switch {
-		case moved:
+		case moved: // what was planned behind it does not count any more, truncated or not
+			st.next[part] = batch.Position{Partition: part, Offset: back, Epoch: -1}
 		case gone && (len(f.low) > 0 || !p.cfg.Latest): // 0 if it has no bookmark: it was new
 			st.back[part] = f.low[part]
 		case st.opening && p.cfg.Latest && f.commits == 0:

@@ -17,7 +17,7 @@ func (p *Planner) truncated(ctx context.Context, l Logs) error {
 	st := p.st
 	var ask []batch.Position
 	for part, log := range l.Partitions {
-		at := st.at(part)
+		at := st.reached(part)
 		known := at.Epoch >= 0 && log.Epoch >= 0 && at.Offset > 0
 		switch {
 		case known && log.Epoch > at.Epoch:
@@ -52,6 +52,16 @@ func (p *Planner) truncated(ctx context.Context, l Logs) error {
 		st.next[at.Partition] = at
 	}
 	return nil
+}
+
+// reached is up to where a partition was planned, whatever of it is to be planned
+// again. Where an operator moved the offset that is all there is.
+func (st *state) reached(part int32) batch.Position {
+	at := st.at(part)
+	if next, ok := st.next[part]; ok && next.Offset >= at.Offset {
+		return next
+	}
+	return at
 }
 
 // doubt is about a partition that may have been truncated.
