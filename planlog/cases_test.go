@@ -80,8 +80,10 @@ func TestTruncationStopsTheTopic(t *testing.T) {
 		l.rounds(p, 20)
 		require.ErrorIs(t, p.err, ErrTruncated)
 		require.ErrorContains(t, p.err, "starter resume --topic t --at end")
+		l.produce(0, 25) // past the position: a stop does not end by itself
 		l.produce(1, 5)
 		l.rounds(p, 20)
+		require.ErrorIs(t, p.err, ErrTruncated)
 		require.Equal(t, entries, l.entries(), "planned")
 		require.Equal(t, commits, fmt.Sprint(l.commits), "committed")
 		l.moveOffset(0, l.logs[0].End) // what resume does
@@ -142,6 +144,35 @@ func TestTruncationStopsTheTopic(t *testing.T) {
 			l.rounds(p, 2) // 10 to 13 again, after the quiet time
 			l.logs[0], l.epochEnd[0] = Log{End: 30, Epoch: 4}, map[int32]int64{3: 16}
 			stops(l, p)
+		})
+	})
+	t.Run("of two partitions, one decision does not lift the other's stop", func(t *testing.T) {
+		scenario(t, opts{}, func(l lab) {
+			l.logs[1] = Log{End: 5, Epoch: -1}
+			p := plan(l, -1)
+			l.logs[0], l.logs[1] = Log{End: 6, Epoch: -1}, Log{End: 2, Epoch: -1}
+			l.rounds(p, quietTime+10)
+			require.ErrorContains(t, p.err, "partition 0")
+			l.produce(1, 10)
+			l.moveOffset(0, 6)
+			l.rounds(p, 10)
+			require.ErrorIs(t, p.err, ErrTruncated)
+			require.ErrorContains(t, p.err, "partition 1")
+			l.moveOffset(1, 12)
+			l.rounds(p, 10)
+			require.NoError(t, p.err)
+		})
+	})
+	t.Run("a topic that is created again begins anew", func(t *testing.T) {
+		scenario(t, opts{}, func(l lab) {
+			p := plan(l, -1)
+			l.logs[0] = Log{End: 6, Epoch: -1}
+			l.rounds(p, quietTime+10)
+			require.ErrorIs(t, p.err, ErrTruncated)
+			l.topic, l.topics = topicID(1), 2
+			l.rounds(p, 10)
+			require.NoError(t, p.err)
+			require.Equal(t, batch.Ranges{rng(0, 0, 5)}, l.entry(0).Ranges)
 		})
 	})
 	t.Run("an operator decides to go back", func(t *testing.T) {

@@ -35,9 +35,9 @@ type Planner struct {
 	st      *state // nil: take over
 	sizes   []batch.Outcome
 	stopped error
-	until   time.Time // looked at again
-	warned  time.Time // of a bookmark that was not written
-	doubts  map[int32]doubt
+	until   time.Time       // looked at again
+	warned  time.Time       // of a bookmark that was not written
+	doubts  map[int32]doubt // by partition
 
 	mu   sync.Mutex
 	snap Snapshot

@@ -38,6 +38,7 @@ func (p *Planner) takeover(ctx context.Context) (*state, error) {
 		mine: map[string]bool{}, dirty: true,
 	}
 	f := p.bookmarks(st, commits)
+	p.decided(st)
 	if err := p.list(ctx, st, f); err != nil {
 		return nil, err
 	}
