@@ -449,6 +449,34 @@ func restartedEarly(l lab) {
 	l.finish()
 }
 
+// At a takeover a broker that is behind does not list the newest partition, of
+// which an entry has vanished.
+func unlisted(l lab) {
+	p := l.procs[0]
+	l.logs[2] = Log{}
+	l.rounds(p, 2)
+	l.finish()
+	l.logs[2] = Log{End: 5}
+	l.rounds(p, 4)
+	require.Equal(l.t, batch.Ranges{rng(2, 0, 4)}, l.entry(1).Ranges)
+	l.produce(0, 5)
+	l.rounds(p, 4)
+	require.Equal(l.t, batch.Ranges{rng(0, 0, 4)}, l.entry(2).Ranges)
+	l.crash(p, dropped)
+	l.remove(l.id(1), "lost")
+	log := l.logs[2]
+	delete(l.logs, 2)
+	q := l.takeover()
+	l.rounds(q, quietTime+2)
+	l.logs[2] = log
+	l.finish()
+	l.rounds(q, 5)
+}
+
+func TestAVanishedEntryOfAPartitionThatABrokerDoesNotList(t *testing.T) {
+	scenario(t, opts{}, unlisted)
+}
+
 func TestTemporalsDatabaseIsLost(t *testing.T) {
 	scenario(t, opts{}, func(l lab) {
 		p := l.procs[0]

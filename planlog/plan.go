@@ -41,14 +41,16 @@ func (p *Planner) plan(l Logs) (batch.Batch, bool) {
 	b := p.entry()
 	owned := st.owned()
 	next := map[int32]batch.Position{}
-	for part := range st.next {
-		next[part] = st.at(part)
-	}
 	var waiting batch.Ranges
-	for _, part := range slices.Sorted(maps.Keys(l.Partitions)) {
-		at, log := st.at(part), l.Partitions[part]
+	for _, part := range st.partitions(l, nil) {
+		at := st.at(part)
 		if st.opening && at.Offset > 0 {
 			b.Opened = append(b.Opened, batch.Range{Partition: part, First: 0, Last: at.Offset - 1})
+		}
+		log, ok := l.Partitions[part]
+		if !ok {
+			next[part] = at
+			continue
 		}
 		lost, r := ahead(at, log, owned, p.off)
 		b.Lost = append(b.Lost, lost...)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -148,6 +149,17 @@ func (st *state) at(part int32) batch.Position {
 		return pos
 	}
 	return batch.Position{Partition: part, Epoch: -1}
+}
+
+// partitions is all that are known, in order: a broker that is behind does not
+// list the newest.
+func (st *state) partitions(l Logs, low map[int32]int64) []int32 {
+	parts := slices.Collect(maps.Keys(l.Partitions))
+	parts = slices.AppendSeq(parts, maps.Keys(st.next))
+	parts = slices.AppendSeq(parts, maps.Keys(st.back))
+	parts = slices.AppendSeq(parts, maps.Keys(low))
+	slices.Sort(parts)
+	return slices.Compact(parts)
 }
 
 // owned is the ranges of the open entries: nobody else may plan them now.

@@ -154,7 +154,11 @@ func (p *Planner) position(st *state, l Logs, f found, gone bool) {
 		p.wait(st)
 	}
 	st.opening = st.n == 0
-	for part, log := range l.Partitions {
+	for _, part := range st.partitions(l, f.low) {
+		log, listed := l.Partitions[part]
+		if !listed && p.off.noUnlisted {
+			continue
+		}
 		back, moved := st.back[part]
 		switch {
 		case moved: // what was planned behind it does not count any more, truncated or not

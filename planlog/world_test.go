@@ -207,7 +207,14 @@ func ask[T any](p *proc, name string, apply func() (T, error)) (T, error) {
 }
 
 func (p *proc) Logs(context.Context) (Logs, error) {
-	return ask(p, "logs", func() (Logs, error) { return Logs{p.w.topic, maps.Clone(p.w.logs)}, nil })
+	w := p.w
+	return ask(p, "logs", func() (Logs, error) {
+		l := Logs{w.topic, maps.Clone(w.logs)}
+		if len(w.logs) > 2 && !w.opt.still && w.rng.IntN(8) == 0 { // a broker that is behind does not know what was added
+			delete(l.Partitions, int32(len(w.logs)-1))
+		}
+		return l, nil
+	})
 }
 
 func (p *proc) EpochEnds(_ context.Context, at []batch.Position) (map[int32]int64, error) {
