@@ -93,8 +93,8 @@ type Temporal interface {
 	// Completed. It may be as old as a watcher makes it, except ErrNotFound,
 	// which was observed just now.
 	Poll(ctx context.Context, id string) (Status, batch.Outcome, error)
-	// List asks visibility for the numbers under the prefix: all that run, and
-	// one page of the newest. It may lag behind.
+	// List asks visibility for the numbers under the prefix: all that are not
+	// completed, and one page of the newest. It may lag behind.
 	List(ctx context.Context, prefix string) (map[int64]Status, error)
 	// Replays is the open requests of the topic, oldest first.
 	Replays(ctx context.Context, prefix string) ([]Replay, error)

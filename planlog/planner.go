@@ -17,21 +17,23 @@ const (
 	bookmarkEvery = time.Minute     // a stale bookmark may have been accepted after ours
 	replaysEvery  = 5 * time.Second // a query to visibility, so not every round
 	stoppedFor    = 5 * time.Second // a truncated topic is looked at again
+	recent        = 500             // numbers that visibility may not list yet: more than are started in the seconds that it lags
 )
 
 var errRecreated = errors.New("topic was deleted and created again")
 
 // Planner extends one topic's plan log. It is for one goroutine, but for State.
 type Planner struct {
-	cfg   Config
-	kafka Kafka
-	tempo Temporal
-	lease func() bool
-	now   func() time.Time
-	nonce func() string
-	log   *slog.Logger
-	obs   Observer
-	off   rules // for tests
+	cfg    Config
+	kafka  Kafka
+	tempo  Temporal
+	lease  func() bool
+	now    func() time.Time
+	nonce  func() string
+	log    *slog.Logger
+	obs    Observer
+	off    rules // for tests
+	recent int64
 
 	st      *state // nil: take over
 	sizes   []batch.Outcome
@@ -74,7 +76,7 @@ type open struct {
 // right now; it must not depend on bookmarks, because none is written while
 // positions must be planned again. nonce is a fresh random string at each call.
 func New(cfg Config, k Kafka, t Temporal, lease func() bool, now func() time.Time, nonce func() string, log *slog.Logger, obs Observer) *Planner {
-	return &Planner{cfg: cfg, kafka: k, tempo: t, lease: lease, now: now, nonce: nonce, log: log, obs: obs, doubts: map[int32]doubt{}}
+	return &Planner{cfg: cfg, kafka: k, tempo: t, lease: lease, now: now, nonce: nonce, log: log, obs: obs, doubts: map[int32]doubt{}, recent: recent}
 }
 
 // Tick does one round. After an error tick again: all of them are transient

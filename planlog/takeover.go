@@ -39,10 +39,10 @@ func (p *Planner) takeover(ctx context.Context) (*state, error) {
 	}
 	f := p.bookmarks(st, commits)
 	p.decided(st)
-	if err := p.list(ctx, st, f); err != nil {
+	if err := p.list(ctx, st, &f); err != nil {
 		return nil, err
 	}
-	gone, err := p.readListed(ctx, st, f.look)
+	gone, err := p.readListed(ctx, st, f)
 	if err != nil {
 		return nil, err
 	}
@@ -85,9 +85,9 @@ func (p *Planner) bookmarks(st *state, commits map[int32]Commit) found {
 	return f
 }
 
-// list adds what runs or is newer than the bookmarks, every number up to the
-// newest that is known, and that one always.
-func (p *Planner) list(ctx context.Context, st *state, f found) error {
+// list adds what runs or is newer than visibility may know, and always the
+// newest that is known.
+func (p *Planner) list(ctx context.Context, st *state, f *found) error {
 	listed, err := p.tempo.List(ctx, batch.Prefix(p.cfg.Group, p.cfg.Topic, st.topicID))
 	if err != nil {
 		return fmt.Errorf("list batches of %s: %w", p.cfg.Topic, err)
@@ -100,17 +100,13 @@ func (p *Planner) list(ctx context.Context, st *state, f found) error {
 			f.look[n] = ""
 		}
 	}
-	from := f.from
-	for _, n := range slices.Sorted(maps.Keys(listed)) {
-		if from < 0 && p.off.noZero {
-			from = n
-		}
-		if listed[n] != Completed {
+	for n, s := range listed {
+		if s != Completed {
 			look(n)
 		}
 		st.n = max(st.n, n+1)
 	}
-	for n := max(from, 0); n < st.n && !p.off.noGap; n++ {
+	for n := max(f.from, 0, st.n-p.recent); n < st.n && !p.off.noGap; n++ {
 		look(n)
 	}
 	if st.n > 0 && !p.off.noAnchor {
@@ -119,32 +115,50 @@ func (p *Planner) list(ctx context.Context, st *state, f found) error {
 	if f.from > 0 && !p.off.noChain { // does the log go on where the bookmark's entries end?
 		look(f.from - 1)
 	}
+	if f.from < 0 && p.off.noZero {
+		f.from = slices.Min(append(slices.Collect(maps.Keys(f.look)), st.n))
+	}
 	return nil
 }
 
-// readListed reads the entries, and tells whether one is missing, or not the
-// one that the bookmark knew. A planner may have gone on from an entry that
-// vanished, and its number won again by another: that shows as a gap.
-func (p *Planner) readListed(ctx context.Context, st *state, look map[int64]string) (gone bool, err error) {
-	for _, n := range slices.Sorted(maps.Keys(look)) {
-		id := batch.ID(p.cfg.Group, p.cfg.Topic, st.topicID, n)
-		b, s, err := p.tempo.Get(ctx, id)
-		if errors.Is(err, ErrNotFound) {
-			gone = !p.off.noVanished
-			continue
+// readListed reads the entries that are to be looked at, and those between the
+// bookmark and the newest, in order; it tells whether one is missing, or not the
+// one that the bookmark knew. Then all goes back to the bookmark anyway, and the
+// rest of those between is not asked for: without a bookmark it may be millions,
+// long forgotten. A planner may have gone on from an entry that vanished, and
+// its number won again by another: that shows as a gap.
+func (p *Planner) readListed(ctx context.Context, st *state, f found) (gone bool, err error) {
+	between := max(f.from, 0)
+	for _, n := range slices.Sorted(maps.Keys(f.look)) {
+		for ; between < n && !gone && !p.off.noGap; between++ {
+			if gone, err = p.read(ctx, st, between, ""); err != nil {
+				return false, err
+			}
 		}
+		missing, err := p.read(ctx, st, n, f.look[n])
 		if err != nil {
-			return false, fmt.Errorf("read batch %s: %w", id, err)
+			return false, err
 		}
-		if sum := look[n]; sum != "" && sum != b.Checksum() && !p.off.noChecksum {
-			gone = true
-		}
-		if s == Failed || s == Running && !p.off.noWalked {
-			st.open[n] = &open{Batch: b}
-		}
-		st.follow(b)
+		gone, between = gone || missing, max(between, n+1)
 	}
 	return gone, nil
+}
+
+// read reads one entry, and tells whether it is not there, or another one.
+func (p *Planner) read(ctx context.Context, st *state, n int64, sum string) (gone bool, err error) {
+	id := batch.ID(p.cfg.Group, p.cfg.Topic, st.topicID, n)
+	b, s, err := p.tempo.Get(ctx, id)
+	if errors.Is(err, ErrNotFound) {
+		return !p.off.noVanished, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("read batch %s: %w", id, err)
+	}
+	if s == Failed || s == Running && !p.off.noWalked {
+		st.open[n] = &open{Batch: b}
+	}
+	st.follow(b)
+	return sum != "" && sum != b.Checksum() && !p.off.noChecksum, nil
 }
 
 // position decides where each partition goes on, if not where the newest entry

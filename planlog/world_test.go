@@ -24,6 +24,7 @@ const (
 	maxFlight = 60  // no request lives longer in the network
 	visLag    = 5   // of visibility
 	visPage   = 3   // closed workflows that visibility lists
+	recently  = 3   // numbers that are looked at whatever it lists
 	heartbeat = 10  // an activity goes on so long after its workflow is gone
 	insertFor = 20  // and an insert so long after its activity
 	quietTime = heartbeat + insertFor + 1
@@ -331,22 +332,19 @@ func (p *proc) List(_ context.Context, prefix string) (map[int64]Status, error) 
 				continue
 			}
 			n, _ := strconv.ParseInt(num, 10, 64)
-			if w.now-r.at >= visLag && (r.status == Running || w.now-r.done < visLag) {
+			started, ended := w.now-r.at >= visLag, w.now-r.done >= visLag
+			switch {
+			case started && (r.status == Running || !ended):
 				m[n] = Running
-			} else {
+			case r.status == Failed || !started && !r.completed: // this run, or the one before
+				m[n] = Failed
+			default:
 				closed = append(closed, n)
 			}
 		}
 		slices.Sort(closed)
 		for _, n := range closed[max(0, len(closed)-visPage):] {
-			if r := w.runs[prefix+strconv.FormatInt(n, 10)]; w.now-r.at < visLag && !r.completed {
-				m[n] = Failed // of the run before
-			} else {
-				m[n] = Completed
-				if r.status == Failed {
-					m[n] = Failed
-				}
-			}
+			m[n] = Completed
 		}
 		return m, nil
 	})
@@ -420,7 +418,7 @@ func (w *world) spawn() *proc {
 			p.stamp = p.gen
 			clock := func() time.Time { return time.Unix(w.now, 0) }
 			p.pl = New(w.config(), p, p, p.alive, clock, w.nonce, slog.New(traceHandler{p}), Observer{})
-			p.pl.off = w.opt.off
+			p.pl.off, p.pl.recent = w.opt.off, recently
 			for p.gen >= 0 {
 				p.err = p.pl.Tick(context.Background())
 				p.ticks++
