@@ -45,6 +45,45 @@ func TestATopicThatIsCreatedAgainHasItsOwnLog(t *testing.T) {
 	})
 }
 
+// The first answers come from a leader that still has the old log of that name.
+func TestATopicThatIsCreatedAgainBeginsWhereItDoesAfterASecondLook(t *testing.T) {
+	for _, bookmark := range []bool{true, false} { // the broker drops it with the topic
+		again := func(l lab) *proc {
+			p := l.procs[0]
+			l.logs[0] = Log{First: 40, End: 40}
+			l.rounds(p, 3)
+			l.finish()
+			l.rounds(p, 2)
+			l.topic, l.topics, l.excused = topicID(1), 2, map[key]bool{}
+			if !bookmark {
+				clear(l.commits)
+			}
+			l.rounds(p, 3)
+			require.ErrorContains(l.t, p.err, "created again and begins above 0")
+			return p
+		}
+		t.Run(fmt.Sprintf("which is lower, bookmark %v", bookmark), func(t *testing.T) {
+			scenario(t, opts{}, func(l lab) {
+				p := again(l)
+				l.logs[0] = Log{End: 60} // after a second of traffic
+				l.rounds(p, 10)
+				require.EqualValues(t, 0, l.entry(0).Ranges[0].First)
+			})
+		})
+		t.Run(fmt.Sprintf("which agrees, bookmark %v", bookmark), func(t *testing.T) {
+			scenario(t, opts{}, func(l lab) {
+				p := again(l)
+				l.logs[0] = Log{First: 45, End: 60} // its retention is short
+				l.rounds(p, quietTime)
+				require.Error(t, p.err)
+				require.Equal(t, 0, l.entries())
+				l.rounds(p, 10)
+				require.Equal(t, batch.Ranges{rng(0, 0, 44)}, l.entry(0).Opened)
+			})
+		})
+	}
+}
+
 func TestRetentionPassesAnUnreadOffset(t *testing.T) {
 	scenario(t, opts{}, func(l lab) {
 		p := l.procs[0]

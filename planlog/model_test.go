@@ -177,18 +177,27 @@ func (w *world) operate(a int, part int32) {
 		if w.opt.noTopic || d(3) > 0 {
 			return
 		}
-		w.topic = topicID(w.topics)
-		w.topics++
-		for part := range w.logs {
-			w.logs[part] = Log{}
-		}
-		keep := d(2) == 0 // the broker drops a deleted topic's offsets, but a planner's late commit may bring them back
-		maps.DeleteFunc(w.commits, func(_ int32, c Commit) bool {
-			m, ok := readBookmark(c)
-			return !ok || m.Low != c.Offset || !keep
-		})
-		w.logf("topic re-created as %s", w.topic)
+		w.recreate(d(2) == 0)
 	}
+}
+
+// recreate deletes the topic and creates it again. The broker drops its offsets,
+// but a planner's late commit may bring them back; if so, leaders whose old log
+// had a start may answer from that for a while.
+func (w *world) recreate(keep bool) {
+	maps.DeleteFunc(w.commits, func(_ int32, c Commit) bool {
+		m, ok := readBookmark(c)
+		return !ok || m.Low != c.Offset || !keep
+	})
+	w.topic, w.behind, w.until = topicID(w.topics), map[int32]Log{}, w.now+leaderLag
+	w.topics, w.created = w.topics+1, len(w.logs)
+	for part, log := range w.logs {
+		if len(w.commits) > 0 && log.First > 0 {
+			w.behind[part] = log
+		}
+		w.logs[part] = Log{}
+	}
+	w.logf("topic re-created as %s, behind %v", w.topic, w.behind)
 }
 
 // askReplay is a request, with or without rows erased by hand before. It may
@@ -212,6 +221,7 @@ func (w *world) resetOffsets() {
 	if w.owner >= 0 {
 		w.assign(-1, false)
 	}
+	w.behind = nil // else nothing may tell that the topic is another one
 	one, kind := w.rng.IntN(2) == 0, w.rng.IntN(4)
 	if kind == 1 { // rows are erased by hand first, and then the quiet time
 		w.now += quietTime + 1

@@ -41,6 +41,9 @@ type Planner struct {
 	until   time.Time       // looked at again
 	warned  time.Time       // of a bookmark that was not written
 	doubts  map[int32]doubt // by partition
+	known   batch.TopicID   // of the last state
+	sight   Logs            // of a topic that was created again and begins above 0
+	sighted time.Time
 
 	mu   sync.Mutex
 	snap Snapshot

@@ -41,6 +41,7 @@ var plants = []struct {
 	{"no takeover of a topic that is back", opts{silentRegain: true}, nil},
 	{"commits stamped late", opts{lateStamp: true}, nil},
 	{"a partition that a broker does not list is not taken back", opts{off: rules{noUnlisted: true}}, nil},
+	{"a topic that is created again may begin above 0 at once", opts{off: rules{noSecondLook: true}}, nil},
 	{"a closed batch is started again at once", opts{off: rules{noWait: true}}, restartedEarly},
 	{"lost offsets are not recorded", opts{off: rules{noLost: true}}, nil},
 	{"replays above the low watermark", opts{off: rules{noBelow: true}}, nil},

@@ -10,4 +10,5 @@ type rules struct {
 	noHold, noChecksum                                                                   bool // 4
 	noOverlap, noLost                                                                    bool // 5
 	noTopicID, noAge, noBelow                                                            bool // 2, 9
+	noSecondLook                                                                         bool // 8
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/ai-backlog/ingest/batch"
 )
@@ -13,6 +14,7 @@ import (
 // found is what the committed offsets say.
 type found struct {
 	commits int
+	other   bool             // a bookmark of another topic ID: the topic was created again
 	from    int64            // number after the last that the bookmarks know; -1 without one
 	low     map[int32]int64  // low watermarks of bookmarks of this topic ID
 	look    map[int64]string // numbers to look at, with the checksum if it is known
@@ -21,6 +23,7 @@ type found struct {
 // takeover builds the state anew (rule 7): from the bookmarks, from what
 // visibility lists, and from the entries themselves, which alone are believed.
 func (p *Planner) takeover(ctx context.Context) (*state, error) {
+	looked := p.now()
 	l, err := p.kafka.Logs(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("look at topic %s: %w", p.cfg.Topic, err)
@@ -51,6 +54,10 @@ func (p *Planner) takeover(ctx context.Context) (*state, error) {
 	}
 	gone = gone || st.gap && !p.off.noChain
 	p.position(st, l, f, gone)
+	if err := p.reopened(st, l, f, looked); err != nil {
+		return nil, err
+	}
+	p.known = st.topicID
 	p.log.Info("plan log taken over", "topic", p.cfg.Topic, "number", st.n, "open", len(st.open), "back", st.back, "vanished", gone)
 	return st, nil
 }
@@ -58,7 +65,7 @@ func (p *Planner) takeover(ctx context.Context) (*state, error) {
 // bookmarks reads the committed offsets. One that is not the low watermark
 // written with it was moved by an operator: plan from there.
 func (p *Planner) bookmarks(st *state, commits map[int32]Commit) found {
-	f := found{len(commits), -1, map[int32]int64{}, map[int64]string{}}
+	f := found{commits: len(commits), from: -1, low: map[int32]int64{}, look: map[int64]string{}}
 	for part, c := range commits {
 		m, ok := readBookmark(c)
 		if !ok || m.Low != c.Offset && !p.off.noLow {
@@ -68,6 +75,7 @@ func (p *Planner) bookmarks(st *state, commits map[int32]Commit) found {
 			continue
 		}
 		if m.TopicID != st.topicID.String() && !p.off.noTopicID {
+			f.other = true
 			continue
 		}
 		f.low[part] = c.Offset
@@ -185,4 +193,28 @@ func (p *Planner) position(st *state, l Logs, f found, gone bool) {
 			st.back[part] = log.First
 		}
 	}
+}
+
+// reopened doubts a topic that was created again and begins above 0: a leader that
+// is behind answers from the old log of that name, and what is below would never
+// be read. It must look so again after the quiet time, and not lower.
+func (p *Planner) reopened(st *state, l Logs, f found, looked time.Time) error {
+	again := f.other || p.known != batch.TopicID{} && p.known != l.TopicID
+	above, agrees := false, p.sight.TopicID == l.TopicID
+	for part, log := range l.Partitions {
+		above = above || log.First > 0 && log.First == st.back[part]
+		old, ok := p.sight.Partitions[part]
+		agrees = agrees && ok && log.First >= old.First
+	}
+	if !st.opening || !again || !above || p.off.noSecondLook {
+		return nil
+	}
+	if !agrees {
+		p.sight, p.sighted = l, p.now()
+	}
+	if looked.Sub(p.sighted) >= p.cfg.Quiet {
+		return nil
+	}
+	p.stopped, p.until = fmt.Errorf("%s was created again and begins above 0: waiting whether that lasts", p.cfg.Topic), p.now().Add(stoppedFor)
+	return p.stopped
 }

@@ -30,6 +30,7 @@ const (
 	quietTime = heartbeat + insertFor + 1
 	lookFor   = 40 // a look is valid so long
 	tokenFor  = 90 // the server remembers a token at least so long
+	leaderLag = 20 // a leader answers from the log of a topic that was deleted
 	blockRecs = 4
 	window    = 4
 )
@@ -137,6 +138,9 @@ type world struct {
 	topics   int
 	topic    batch.TopicID
 	logs     map[int32]Log
+	created  int           // partitions that the topic began with
+	behind   map[int32]Log // what some leaders answer from the log of a topic that was deleted
+	until    int64         // so long
 	epochEnd map[int32]map[int32]int64
 	commits  map[int32]Commit
 	gen      int
@@ -170,7 +174,7 @@ func topicID(i int) batch.TopicID { return batch.TopicID{byte(i + 1)} }
 
 func newWorld(seed uint64, opt opts) *world {
 	return &world{
-		opt: opt, now: 1000, topic: topicID(0), topics: 1, owner: -1, wiped: -1, rng: rand.New(rand.NewPCG(seed, 1)),
+		opt: opt, now: 1000, topic: topicID(0), topics: 1, created: 2, owner: -1, wiped: -1, rng: rand.New(rand.NewPCG(seed, 1)),
 		logs: map[int32]Log{0: {}, 1: {}}, epochEnd: map[int32]map[int32]int64{}, commits: map[int32]Commit{}, runs: map[string]*run{},
 		memory: seed%2 == 0,
 		tokens: map[string]int64{}, stored: map[key]int{}, lost: map[key]bool{}, excused: map[key]bool{}, erased: map[key]bool{}, count: map[string]int{}, rerun: map[string]bool{},
@@ -211,8 +215,13 @@ func (p *proc) Logs(context.Context) (Logs, error) {
 	w := p.w
 	return ask(p, "logs", func() (Logs, error) {
 		l := Logs{w.topic, maps.Clone(w.logs)}
-		if len(w.logs) > 2 && !w.opt.still && w.rng.IntN(8) == 0 { // a broker that is behind does not know what was added
+		if len(w.logs) > w.created && !w.opt.still && w.rng.IntN(8) == 0 { // a broker that is behind does not know what was added
 			delete(l.Partitions, int32(len(w.logs)-1))
+		}
+		for part, log := range w.behind {
+			if _, ok := l.Partitions[part]; ok && w.now < w.until {
+				l.Partitions[part] = log
+			}
 		}
 		return l, nil
 	})
