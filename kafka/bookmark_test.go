@@ -1,6 +1,8 @@
 package kafka
 
 import (
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,6 +35,34 @@ func TestTheBookmarkIsWrittenForAllPartitions(t *testing.T) {
 		want[p] = Committed{Offset: int64(10 * p), Metadata: "bookmark"}
 	}
 	require.Eventually(t, func() bool { return m.Commit(t.Context(), "a", m.Holds("a"), id, want) == nil }, patient, often)
+	got, err := m.Fetch(t.Context(), "a")
+	require.NoError(t, err)
+	require.Equal(t, want, got)
+}
+
+// Brokers refuse an OffsetCommit that is larger than a message of their offsets
+// topic.
+func TestABookmarkOfManyPartitionsIsSeveralRequests(t *testing.T) {
+	const partitions = 2500
+	c := cluster(t, kfake.SeedTopics(partitions, "a"))
+	m := join(t, c, "a")
+	a := holding(t, m, "a")
+	id, _, err := Logs(t.Context(), m.Client, "a")
+	require.NoError(t, err)
+	want := map[int32]Committed{}
+	for p := range int32(partitions) {
+		want[p] = Committed{Offset: int64(p), Metadata: strings.Repeat("x", 450)}
+	}
+	var requests, largest atomic.Int64
+	c.ControlKey(int16(kmsg.OffsetCommit), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		requests.Add(1)
+		largest.Store(max(largest.Load(), int64(len(r.AppendTo(nil)))))
+		return nil, nil, false
+	})
+	require.NoError(t, m.Commit(t.Context(), "a", a, id, want))
+	require.Less(t, largest.Load(), int64(900_000))
+	require.LessOrEqual(t, requests.Load(), int64(10))
 	got, err := m.Fetch(t.Context(), "a")
 	require.NoError(t, err)
 	require.Equal(t, want, got)

@@ -53,7 +53,7 @@ type Kafka interface {
 	// Fetch is all committed offsets of the group for the topic, fresh from
 	// the coordinator (require stable). A partition without one is left out.
 	Fetch(ctx context.Context) (map[int32]Commit, error)
-	// Commit writes all partitions in one request and fails if one of them
+	// Commit writes all partitions, not atomically, and fails if one of them
 	// failed. It is refused if the group was empty at any time since the
 	// planner was made: an operator may have moved offsets then.
 	Commit(ctx context.Context, id batch.TopicID, c map[int32]Commit) error
