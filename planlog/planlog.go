@@ -91,7 +91,7 @@ type Temporal interface {
 	Get(ctx context.Context, id string) (batch.Batch, Status, error)
 	// Poll is the cheap status of an open batch, with the Outcome when it is
 	// Completed. It may be as old as a watcher makes it, except ErrNotFound,
-	// which was observed just now.
+	// which was answered within the last seconds.
 	Poll(ctx context.Context, id string) (Status, batch.Outcome, error)
 	// List asks visibility for the numbers under the prefix: all that are not
 	// completed, and one page of the newest. It may lag behind.
