@@ -214,6 +214,23 @@ func TestTruncationStopsTheTopic(t *testing.T) {
 			require.Equal(t, batch.Ranges{rng(0, 0, 5)}, l.entry(0).Ranges)
 		})
 	})
+	t.Run("a decision holds though an open batch ends above the log", func(t *testing.T) {
+		scenario(t, opts{}, func(l lab) {
+			p := plan(l, 3)
+			l.logs[0] = Log{End: 14, Epoch: 3}
+			l.rounds(p, 5)
+			require.Equal(t, batch.Ranges{rng(0, 10, 13)}, l.entry(2).Ranges)
+			l.logs[0], l.epochEnd[0] = Log{End: 12, Epoch: 4}, map[int32]int64{3: 12}
+			l.rounds(p, 10)
+			require.ErrorIs(t, p.err, ErrTruncated)
+			l.moveOffset(0, 12)
+			for range 2 * quietTime {
+				l.produce(1, 1)
+				l.rounds(p, 1)
+			}
+			require.NoError(t, p.err)
+		})
+	})
 	t.Run("an operator decides to go back", func(t *testing.T) {
 		scenario(t, opts{}, func(l lab) {
 			p := plan(l, 3)

@@ -160,8 +160,10 @@ func (w *world) operate(a int, part int32) {
 		}
 	case a < 94:
 		l := w.ids(func(r *run) bool { return r.status != Completed && w.marked(r.e.ID()) })
-		if len(l) > 0 && !w.opt.noDelete {
-			w.remove(l[d(len(l))], "deleted")
+		if len(l) > 0 && !w.opt.noDelete && len(w.torn) == 0 {
+			id := l[d(len(l))]
+			w.deleted[id] = w.now
+			w.remove(id, "deleted")
 		}
 	case a < 96:
 		w.askReplay(part)
@@ -191,6 +193,8 @@ func (w *world) recreate(keep bool) {
 	})
 	w.topic, w.behind, w.until = topicID(w.topics), map[int32]Log{}, w.now+leaderLag
 	w.topics, w.created = w.topics+1, len(w.logs)
+	clear(w.torn)
+	clear(w.epochEnd)
 	for part, log := range w.logs {
 		if len(w.commits) > 0 && log.First > 0 {
 			w.behind[part] = log
@@ -251,6 +255,7 @@ func (w *world) resetOffsets() {
 
 func (w *world) moveOffset(part int32, to int64) {
 	w.fence = w.gen
+	delete(w.torn, part)
 	for o := range to {
 		w.excused[key{w.topic, part, o}] = true
 	}
@@ -275,7 +280,7 @@ func (w *world) suffer(a int, part int32) {
 		}
 	case a < 103: // time passes, Temporal purges
 		w.now += w.rng.Int64N(retention / 4)
-		if !w.opt.noPurge {
+		if !w.opt.noPurge && len(w.torn) == 0 {
 			old := func(r *run) bool {
 				return w.now-r.done > retention && (r.status == Completed || r.status == Failed && w.marked(r.e.ID()))
 			}
@@ -285,11 +290,11 @@ func (w *world) suffer(a int, part int32) {
 		}
 	case a < 104: // the database is lost
 		bad := len(w.ids(func(r *run) bool { return r.status != Completed && !w.marked(r.e.ID()) })) > 0
-		if !w.opt.noWipe && d(3) == 0 && !bad {
+		if !w.opt.noWipe && d(3) == 0 && !bad && len(w.torn) == 0 {
 			w.wipe()
 		}
 	case a < 105: // a failover loses its last seconds
-		if w.opt.noFailover || d(3) > 0 {
+		if w.opt.noFailover || d(3) > 0 || len(w.torn) > 0 {
 			return
 		}
 		for _, id := range w.ids(func(r *run) bool { return w.now-r.at < 20 && w.marked(r.e.ID()) }) {
@@ -303,6 +308,12 @@ func (w *world) suffer(a int, part int32) {
 		}
 	case a < 107:
 		w.away = !w.away && d(3) == 0
+	case a < 108:
+		l := w.logs[part]
+		if d(3) == 0 {
+			l.End -= w.rng.Int64N(l.End - l.First + 1)
+		}
+		w.elect(part, l.End)
 	default:
 		w.away = false
 		if w.owner >= 0 && d(3) == 0 {
@@ -340,7 +351,7 @@ func hunt(opt opts, from uint64, n int, count map[string]int) (msg string, tried
 // events that the histories must have had, to be worth something.
 var events = []string{
 	" starts ", "again true", "lost [0[", "lost [1[", "replay true", "crashes", "late ", "purged", "wiped", "operator", "re-created as", "taken over",
-	"vanished=true", "terminated", " reset", "0 deleted", "failover", "goes on", "unknown to temporal", "state dropped", "opened [0[",
+	"vanished=true", "terminated", " reset", "0 deleted", "failover", "goes on", "unknown to temporal", "state dropped", "opened [0[", "elected for", "truncated below",
 }
 
 func tally(count map[string]int, w *world) {

@@ -54,8 +54,8 @@ func (p *Planner) plan(l Logs) (batch.Batch, bool) {
 		}
 		lost, r := ahead(at, log, owned, p.off)
 		b.Lost = append(b.Lost, lost...)
-		if r.First != at.Offset {
-			at = batch.Position{Partition: part, Offset: r.First, Epoch: log.Epoch}
+		if first := min(r.First, log.End); first > at.Offset { // an open range may end above a truncated log
+			at = batch.Position{Partition: part, Offset: first, Epoch: log.Epoch}
 		}
 		next[part] = at
 		if r.Len() > 0 {

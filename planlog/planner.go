@@ -145,15 +145,20 @@ func (p *Planner) mayStart() bool {
 	return p.st != nil && len(p.st.open) < p.cfg.Window && !p.now().Before(p.st.quiet) && p.lease()
 }
 
-// at is where a partition goes on. One that was never seen starts at 0.
+// at is where a partition goes on. One that was never seen starts at 0. What was
+// before a position that is taken back is of the epoch of the one it had, or older.
 func (st *state) at(part int32) batch.Position {
+	pos, ok := st.next[part]
+	if !ok {
+		pos = batch.Position{Partition: part, Epoch: -1}
+	}
 	if b, ok := st.back[part]; ok {
-		return batch.Position{Partition: part, Offset: b, Epoch: -1}
+		if b > pos.Offset {
+			pos.Epoch = -1
+		}
+		pos.Offset = b
 	}
-	if pos, ok := st.next[part]; ok {
-		return pos
-	}
-	return batch.Position{Partition: part, Epoch: -1}
+	return pos
 }
 
 // partitions is all that are known, in order: a broker that is behind does not

@@ -42,6 +42,8 @@ var plants = []struct {
 	{"commits stamped late", opts{lateStamp: true}, nil},
 	{"a partition that a broker does not list is not taken back", opts{off: rules{noUnlisted: true}}, nil},
 	{"a topic that is created again may begin above 0 at once", opts{off: rules{noSecondLook: true}}, nil},
+	{"a leader that does not answer need not be asked again", opts{off: rules{noAsk: true}, leaveOut: true}, nil},
+	{"a truncation above what is taken back does not matter", opts{off: rules{noReached: true}}, nil},
 	{"a closed batch is started again at once", opts{off: rules{noWait: true}}, restartedEarly},
 	{"lost offsets are not recorded", opts{off: rules{noLost: true}}, nil},
 	{"replays above the low watermark", opts{off: rules{noBelow: true}}, nil},

@@ -11,4 +11,5 @@ type rules struct {
 	noOverlap, noLost                                                                    bool // 5
 	noTopicID, noAge, noBelow                                                            bool // 2, 9
 	noSecondLook                                                                         bool // 8
+	noAsk, noReached                                                                     bool // truncation
 }

@@ -31,6 +31,9 @@ func (p *Planner) truncated(ctx context.Context, l Logs) error {
 	var ask []batch.Position
 	for part, log := range l.Partitions {
 		at := p.st.reached(part)
+		if p.off.noReached {
+			at = p.st.at(part)
+		}
 		known := at.Epoch >= 0 && log.Epoch >= 0 && at.Offset > 0
 		switch {
 		case p.doubts[part].stop:
@@ -74,7 +77,7 @@ func (p *Planner) askEpochs(ctx context.Context, l Logs, ask []batch.Position) e
 			p.stop(at, end)
 		case !ok && log.End < at.Offset:
 			p.ends(at, log.End)
-		case ok || p.lasts(at.Partition, false, fmt.Errorf("partition %d of %s has leader epoch %d, which does not know where epoch %d ends: waiting whether that lasts",
+		case ok || p.off.noAsk || p.lasts(at.Partition, false, fmt.Errorf("partition %d of %s has leader epoch %d, which does not know where epoch %d ends: waiting whether that lasts",
 			at.Partition, p.cfg.Topic, log.Epoch, at.Epoch)):
 			delete(p.doubts, at.Partition)
 			at.Epoch = log.Epoch // the new leader has it all: not asked again

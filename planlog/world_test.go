@@ -62,6 +62,8 @@ type opts struct {
 	silentRegain bool
 	// Commits have the generation of the moment, not of the planner's beginning.
 	lateStamp bool
+	// A leader that does not answer for an epoch is taken for one that cannot know.
+	leaveOut bool
 	// Answers to everything at once: named cases.
 	still bool
 }
@@ -129,7 +131,8 @@ type proc struct {
 	cache   map[string]Status
 	pl      *Planner
 	ticks   int
-	err     error // of the last tick
+	err     error   // of the last tick
+	saw     []int32 // truncated partitions of the last look
 }
 
 type world struct {
@@ -142,6 +145,7 @@ type world struct {
 	behind   map[int32]Log // what some leaders answer from the log of a topic that was deleted
 	until    int64         // so long
 	epochEnd map[int32]map[int32]int64
+	torn     map[int32]int64 // truncated below what was planned, to where, and no operator has decided yet
 	commits  map[int32]Commit
 	gen      int
 	fence    int  // commits of older generations are refused: the group was empty since
@@ -162,6 +166,7 @@ type world struct {
 	trace    []string
 	count    map[string]int
 	wiped    int64
+	deleted  map[string]int64 // by an operator, when
 	visEmpty bool
 	away     bool // Temporal does not answer
 	rng      *rand.Rand
@@ -175,9 +180,9 @@ func topicID(i int) batch.TopicID { return batch.TopicID{byte(i + 1)} }
 func newWorld(seed uint64, opt opts) *world {
 	return &world{
 		opt: opt, now: 1000, topic: topicID(0), topics: 1, created: 2, owner: -1, wiped: -1, rng: rand.New(rand.NewPCG(seed, 1)),
-		logs: map[int32]Log{0: {}, 1: {}}, epochEnd: map[int32]map[int32]int64{}, commits: map[int32]Commit{}, runs: map[string]*run{},
+		logs: map[int32]Log{0: {}, 1: {}}, epochEnd: map[int32]map[int32]int64{}, torn: map[int32]int64{}, commits: map[int32]Commit{}, runs: map[string]*run{},
 		memory: seed%2 == 0,
-		tokens: map[string]int64{}, stored: map[key]int{}, lost: map[key]bool{}, excused: map[key]bool{}, erased: map[key]bool{}, count: map[string]int{}, rerun: map[string]bool{},
+		tokens: map[string]int64{}, stored: map[key]int{}, lost: map[key]bool{}, excused: map[key]bool{}, erased: map[key]bool{}, count: map[string]int{}, rerun: map[string]bool{}, deleted: map[string]int64{},
 	}
 }
 
@@ -223,6 +228,12 @@ func (p *proc) Logs(context.Context) (Logs, error) {
 				l.Partitions[part] = log
 			}
 		}
+		p.saw = nil
+		for part := range w.torn {
+			if _, ok := l.Partitions[part]; ok {
+				p.saw = append(p.saw, part)
+			}
+		}
 		return l, nil
 	})
 }
@@ -230,6 +241,12 @@ func (p *proc) Logs(context.Context) (Logs, error) {
 func (p *proc) EpochEnds(_ context.Context, at []batch.Position) (map[int32]int64, error) {
 	return ask(p, "epochs", func() (map[int32]int64, error) {
 		m := map[int32]int64{}
+		if !p.w.opt.still && p.w.rng.IntN(3) == 0 {
+			if p.w.opt.leaveOut {
+				return m, nil
+			}
+			return nil, errRefused
+		}
 		for _, pos := range at {
 			if end, ok := p.w.epochEnd[pos.Partition][pos.Epoch]; ok {
 				m[pos.Partition] = end
@@ -282,11 +299,20 @@ func (p *proc) alive() bool {
 }
 
 func (p *proc) Start(_ context.Context, b batch.Batch, again bool) error {
-	w := p.w
+	w, blind := p.w, slices.ContainsFunc(p.saw, p.knows)
 	_, err := ask(p, "start "+b.ID(), func() (any, error) {
 		r := w.runs[b.ID()]
 		if r != nil && (!again || r.status != Failed) {
 			return nil, ErrExists
+		}
+		if blind && len(w.torn) > 0 && b.TopicID == w.topic {
+			w.fail("TRUNCATED and planned on: %v", w.torn)
+		}
+		for _, pos := range b.Next { // back below the truncation: nobody can tell from here on
+			first, ok := begin(b, pos.Partition)
+			if cut, torn := w.torn[pos.Partition]; torn && !b.Replay && (pos.Offset <= cut || ok && first <= cut) {
+				delete(w.torn, pos.Partition)
+			}
 		}
 		w.logf("p%d starts %d %v lost %v opened %v next %v replay %v again %v", p.id, b.Number, b.Ranges, b.Lost, b.Opened, b.Next, b.Replay, again)
 		w.start(b)
@@ -517,8 +543,13 @@ func (w *world) queue(p *proc, c *call) {
 	})
 }
 
-// cut: no request survives the restart of the server it was sent to.
-func (w *world) cut(c *call) bool { return strings.HasPrefix(c.name, "start ") && c.at <= w.wiped }
+// cut: no request survives the restart of the server it was sent to. Nor, for a
+// limit that is stated in the package's comment, what would start again what an
+// operator has deleted meanwhile.
+func (w *world) cut(c *call) bool {
+	id, start := strings.CutPrefix(c.name, "start ")
+	return start && (c.at <= w.wiped || c.at <= w.deleted[id])
+}
 
 func (w *world) crash(p *proc, how int) {
 	if p.dead {
@@ -661,11 +692,95 @@ func (w *world) checkAll() {
 	}
 }
 
+// elect makes another leader, with the log up to an offset. It may lack what was
+// planned, if that is to be known from the newest entry; what takes its offsets
+// is not told from it by coordinates.
+func (w *world) elect(part int32, end int64) {
+	l := w.logs[part]
+	if end < l.End {
+		m, ok := readBookmark(w.commits[part])
+		n, reached := w.newest(part)
+		_, torn := w.torn[part]
+		if !ok || m.Low != w.commits[part].Offset || m.TopicID != w.topic.String() || w.missesNewest(n) || reached.Epoch < 0 || reached.Offset <= end || torn {
+			return
+		}
+		w.torn[part] = end
+		for off := end; off < l.End; off++ {
+			w.excused[key{w.topic, part, off}] = true
+		}
+		for _, r := range w.requests {
+			if r.topic == w.topic {
+				r.Ranges = r.Ranges.Sub(batch.Ranges{{Partition: part, First: end, Last: l.End}})
+			}
+		}
+	}
+	if w.epochEnd[part] == nil {
+		w.epochEnd[part] = map[int32]int64{}
+	}
+	w.epochEnd[part][l.Epoch] = end
+	for e, at := range w.epochEnd[part] {
+		w.epochEnd[part][e] = min(at, end)
+	}
+	l.Epoch, l.End = l.Epoch+1, end
+	w.logs[part] = l
+	w.logf("elected for %d: epoch %d ends %d, torn %v", part, l.Epoch, l.End, w.torn)
+}
+
+// newest is the topic's newest entry, and where it ends in a partition.
+func (w *world) newest(part int32) (n int64, at batch.Position) {
+	n, at.Epoch = -1, -1
+	for _, r := range w.runs {
+		if r.e.TopicID == w.topic && r.e.Number > n {
+			n, at.Epoch = r.e.Number, -1
+			if i := slices.IndexFunc(r.e.Next, func(p batch.Position) bool { return p.Partition == part }); i >= 0 {
+				at = r.e.Next[i]
+			}
+		}
+	}
+	return n, at
+}
+
+// knows is whether a truncation shows in what the planner knows: not when it goes
+// back below that, be it an operator's decision or an entry that was on its way.
+func (p *proc) knows(part int32) bool {
+	_, newest := p.w.newest(part)
+	at := p.pl.st.reached(part)
+	cut, torn := p.w.torn[part]
+	return torn && at.Offset > cut && (at.Epoch >= 0 || newest.Epoch < 0)
+}
+
+// missesNewest is whether a bookmark knows of a newer entry: its epoch is lost with it.
+func (w *world) missesNewest(n int64) bool {
+	for _, c := range w.commits {
+		if m, ok := readBookmark(c); ok && m.TopicID == w.topic.String() && n < m.Number-1 {
+			return true
+		}
+	}
+	return false
+}
+
+// resume is an operator's, when a topic stands still. It may have been decided
+// before, and that deleted before any planner saw it.
+func (w *world) resume() {
+	w.assign(-1, true)
+	w.behind = nil
+	all := len(w.torn) == 0
+	for part, l := range w.logs {
+		if _, torn := w.torn[part]; all || torn {
+			w.moveOffset(part, l.End)
+		}
+	}
+}
+
 // settle lets everything work without a fault until it has caught up.
 func (w *world) settle(o *proc) {
 	for range 6000 {
 		w.now++
 		o.step(answered)
+		if errors.Is(o.err, ErrTruncated) && o.gen >= 0 {
+			w.resume()
+			o.err = nil
+		}
 		if o.gen < 0 {
 			w.assign(o.id, true)
 		}
