@@ -8,11 +8,12 @@ import (
 	"github.com/ai-backlog/ingest/planlog"
 )
 
-// topic is one topic of the group, as planlog asks for it. Each call has a
-// deadline of its own.
+// topic is one topic of the group under one assignment, as planlog asks for it.
+// Each call has a deadline of its own.
 type topic struct {
-	member *kafka.Member
-	name   string
+	member     *kafka.Member
+	name       string
+	assignment int64
 }
 
 var _ planlog.Kafka = topic{}
@@ -58,5 +59,5 @@ func (t topic) Commit(ctx context.Context, id batch.TopicID, cs map[int32]planlo
 	for p, c := range cs {
 		out[p] = kafka.Committed(c)
 	}
-	return t.member.Commit(ctx, t.name, id, out)
+	return t.member.Commit(ctx, t.name, t.assignment, id, out)
 }

@@ -108,7 +108,7 @@ func (p *planning) assign(a int64) {
 		Quiet: activities.Quiet, Retention: p.retention, Latest: p.cfg.Kafka.AutoOffsetReset == "latest", Limits: p.cfg.limits(),
 	}
 	lease := func() bool { return p.member.Lease(p.name, a) }
-	p.planner = planlog.New(cfg, topic{p.member, p.name}, p.temporal, lease, time.Now, func() string { return uuid.NewString()[:8] }, p.log, p.metrics.observer(p.name))
+	p.planner = planlog.New(cfg, topic{p.member, p.name, a}, p.temporal, lease, time.Now, func() string { return uuid.NewString()[:8] }, p.log, p.metrics.observer(p.name))
 }
 
 // tell logs a trouble when it is new or has lasted, and when it is over.
@@ -120,6 +120,8 @@ func (p *planning) tell(err error) {
 	case err == nil:
 	case errors.Is(err, kafka.ErrNoTopic):
 		p.warn(fmt.Sprintf("nothing is lost; create it: kafka-topics.sh --bootstrap-server %s --create --topic %s --partitions 12", p.cfg.Kafka.Servers[0], p.name), err)
+	case errors.Is(err, kafka.ErrNoTopicID):
+		p.warn("nothing is lost; upgrade the brokers to Kafka 2.8 or newer, and raise inter.broker.protocol.version: planning begins by itself then", err)
 	case errors.Is(err, planlog.ErrTruncated):
 		p.warn("this topic stands still until an operator decides: Kafka lost records that were planned, and new ones take their offsets", err)
 	case kafka.IsAuth(err):

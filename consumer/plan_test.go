@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
 	enumspb "go.temporal.io/api/enums/v1"
 
 	"github.com/ai-backlog/ingest/batch"
@@ -68,6 +69,18 @@ func TestAMissingTopicIsOneLineThatSaysHowToCreateIt(t *testing.T) {
 	require.Contains(t, out.String(), "planning goes on")
 }
 
+func TestATopicWithoutAnIDIsOneLineThatSaysWhatToUpgrade(t *testing.T) {
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "logs"), kfake.MaxVersions(kversion.V2_7_0()))
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	p, out := newPlanning(t, c)
+	require.Eventually(t, func() bool { return p.member.Holds("logs") != 0 }, 10*time.Second, 10*time.Millisecond)
+	for range 3 {
+		require.NoError(t, p.round(t.Context()))
+	}
+	require.Equal(t, 1, strings.Count(out.String(), "upgrade the brokers"), out.String())
+}
+
 func TestARefusedGroupEndsTheProgram(t *testing.T) {
 	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "logs"))
 	require.NoError(t, err)
@@ -98,7 +111,7 @@ func TestTheTopicAsPlanlogAsksForIt(t *testing.T) {
 	t.Cleanup(c.Close)
 	p, _ := newPlanning(t, c)
 	require.Eventually(t, func() bool { return p.member.Holds("logs") != 0 }, 10*time.Second, 10*time.Millisecond)
-	k := topic{p.member, "logs"}
+	k := topic{p.member, "logs", p.member.Holds("logs")}
 	logs, err := k.Logs(t.Context())
 	require.NoError(t, err)
 	require.Len(t, logs.Partitions, 2)

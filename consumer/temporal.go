@@ -20,8 +20,8 @@ import (
 	"github.com/ai-backlog/ingest/workflows"
 )
 
-// newest is how many of the newest batches a takeover lists beside the running
-// ones: never the whole retention.
+// newest is how many of the newest batches a takeover lists beside those that are
+// not completed: never the whole retention.
 const newest = 100
 
 // batches is the plan log's side of Temporal. Each call has a deadline of its own.
@@ -107,11 +107,12 @@ func notFound(id string, err error) error {
 	return fmt.Errorf("look at batch %s: %w", id, err)
 }
 
-// List asks visibility for all that run and one page of the newest.
+// List asks visibility for all that run or were ended from outside, and one page
+// of the newest. An earlier run of a batch may be listed in place of the last.
 func (l *batches) List(ctx context.Context, prefix string) (map[int64]planlog.Status, error) {
 	m := map[int64]planlog.Status{}
 	q := fmt.Sprintf("WorkflowType = 'Ingest' AND WorkflowId STARTS_WITH %q", prefix) // what operators start is under the prefix too
-	if err := l.list(ctx, prefix, q+" AND ExecutionStatus = 'Running'", 1000, true, m); err != nil {
+	if err := l.list(ctx, prefix, q+" AND ExecutionStatus NOT IN ('Completed', 'ContinuedAsNew')", 1000, true, m); err != nil {
 		return nil, err
 	}
 	return m, l.list(ctx, prefix, q, newest, false, m)

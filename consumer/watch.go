@@ -17,7 +17,7 @@ const (
 	hedgeFirst = 250 * time.Millisecond
 	hedgeMost  = 2 * time.Second
 	askTimeout = 5 * time.Second
-	fresh      = 2 * time.Second // an unknown batch is planned again: that may not rest on old knowledge
+	fresh      = 2 * time.Second // an unknown batch is planned again: that may not rest on an old answer
 )
 
 // executions is what a watch asks of Temporal.
@@ -43,7 +43,7 @@ type watch struct {
 	status  planlog.Status
 	outcome batch.Outcome
 	err     error
-	seen    time.Time // when that was observed
+	seen    time.Time // when that was answered: asked it was at most askTimeout before
 	used    time.Time
 }
 
@@ -54,7 +54,7 @@ func newWatches(ctx context.Context, c executions) *watches {
 // poll answers what was last observed; the first call for a batch begins to
 // watch it. Completed and unknown are answered once: the next call looks
 // afresh. An unknown that nobody asked for while it was fresh is looked at again
-// too, so that ErrNotFound was always observed just now. A failed batch is
+// too, so that ErrNotFound was always answered just now. A failed batch is
 // watched on, since an operator may reset it.
 func (w *watches) poll(_ context.Context, id string) (planlog.Status, batch.Outcome, error) {
 	w.mu.Lock()
@@ -108,11 +108,10 @@ func (w *watches) follow(ctx context.Context, id string, x *watch) {
 		case <-closed:
 		case <-t.C:
 		}
-		asked := time.Now()
 		s, o, err := w.observe(ctx, id)
 		if err == nil || errors.Is(err, planlog.ErrNotFound) {
 			w.mu.Lock()
-			x.status, x.outcome, x.err, x.seen = s, o, err, asked
+			x.status, x.outcome, x.err, x.seen = s, o, err, time.Now()
 			w.mu.Unlock()
 		}
 		if errors.Is(err, planlog.ErrNotFound) || err == nil && s == planlog.Completed {

@@ -27,6 +27,7 @@ type execution struct {
 	status enumspb.WorkflowExecutionStatus
 	err    error
 	asked  int
+	takes  time.Duration // of a description
 	wake   chan struct{}
 }
 
@@ -37,6 +38,7 @@ func (e *execution) set(s enumspb.WorkflowExecutionStatus, err error) {
 }
 
 func (e *execution) DescribeWorkflowExecution(context.Context, string, string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
+	<-time.After(e.takes)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.asked++
@@ -146,6 +148,22 @@ func TestNotFoundIsNeverOldKnowledge(t *testing.T) {
 		s, _, err := poll()
 		require.NoError(t, err)
 		require.Equal(t, planlog.Running, s)
+	})
+}
+
+func TestAnUnknownThatWasAnsweredSlowlyIsHeardOf(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, poll := watching(t)
+		e.takes = fresh + time.Second
+		e.set(0, serviceerror.NewNotFound("gone"))
+		for range 20 {
+			if _, _, err := poll(); err != nil {
+				require.ErrorIs(t, err, planlog.ErrNotFound)
+				return
+			}
+			pass(tickEvery)
+		}
+		t.Fatal("asked again and again, and never told")
 	})
 }
 

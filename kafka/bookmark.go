@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -51,22 +53,46 @@ func (c Committed) Low(id batch.TopicID) (int64, bool) {
 	return c.Offset, ok && m.TopicID == id.String() && m.Low == c.Offset
 }
 
-// Commit writes all partitions in one bare request, owned here or not: the
-// broker checks the generation, not who owns a partition. The answer is read
-// per partition, since a commit is not atomic over them. franz-go's own commits
-// wait through a rebalance and are stamped with the new generation.
-func (m *Member) Commit(ctx context.Context, topic string, id batch.TopicID, c map[int32]Committed) error {
-	req := kmsg.NewPtrOffsetCommitRequest()
-	req.Group = m.group
-	req.MemberID, req.Generation = m.Client.GroupMetadata()
+// commitBytes bounds one OffsetCommit. Brokers append it to their offsets topic as
+// one batch, which has to stay below its max.message.bytes of about 1 MiB: with
+// metadata of 450 bytes 2,000 partitions are too many.
+const commitBytes = 256 << 10
+
+// Commit writes all partitions in bare requests, owned here or not: the broker
+// checks the generation, not who owns a partition. The answers are read per
+// partition, since a commit is not atomic over them. franz-go's own commits wait
+// through a rebalance and are stamped with the new generation.
+//
+// Nothing is written once the assignment is over: offsets can be reset while the
+// group is empty, and a round that hung meanwhile would overwrite that. So it is
+// stamped first and looked at then: a member ID that was dropped later is refused.
+func (m *Member) Commit(ctx context.Context, topic string, assignment int64, id batch.TopicID, c map[int32]Committed) error {
+	member, generation := m.Client.GroupMetadata()
+	if !m.holds(member, topic, assignment) {
+		return fmt.Errorf("commit offsets of %s: its assignment %d is over", topic, assignment)
+	}
 	t := kmsg.NewOffsetCommitRequestTopic()
 	t.Topic, t.TopicID = topic, id // from version 10 on by ID: a commit for a deleted topic is refused
-	for p, o := range c {
+	var errs error
+	size := 0
+	for i, p := range slices.Sorted(maps.Keys(c)) {
 		rp := kmsg.NewOffsetCommitRequestTopicPartition()
-		rp.Partition, rp.Offset, rp.Metadata = p, o.Offset, &o.Metadata
+		rp.Partition, rp.Offset, rp.Metadata = p, c[p].Offset, kmsg.StringPtr(c[p].Metadata)
 		t.Partitions = append(t.Partitions, rp)
+		if size += len(c[p].Metadata) + len(topic) + 100; size < commitBytes && i < len(c)-1 { // a record's key and the rest of it
+			continue
+		}
+		req := kmsg.NewPtrOffsetCommitRequest()
+		req.Group, req.MemberID, req.Generation = m.group, member, generation
+		req.Topics = append(req.Topics, t)
+		errs = errors.Join(errs, m.commit(ctx, req))
+		t.Partitions, size = nil, 0
 	}
-	req.Topics = append(req.Topics, t)
+	return errs
+}
+
+func (m *Member) commit(ctx context.Context, req *kmsg.OffsetCommitRequest) error {
+	topic := req.Topics[0].Topic
 	resp, err := req.RequestWith(ctx, m.Client)
 	if err != nil {
 		return fmt.Errorf("commit offsets of %s: %w", topic, err)
@@ -81,8 +107,8 @@ func (m *Member) Commit(ctx context.Context, topic string, id batch.TopicID, c m
 			}
 		}
 	}
-	if errs == nil && answered != len(c) {
-		errs = fmt.Errorf("commit offsets of %s: %d of %d partitions were answered", topic, answered, len(c))
+	if asked := len(req.Topics[0].Partitions); errs == nil && answered != asked {
+		errs = fmt.Errorf("commit offsets of %s: %d of %d partitions were answered", topic, answered, asked)
 	}
 	return errs
 }

@@ -1,13 +1,20 @@
 package kafka
 
 import (
+	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
+
+	"github.com/ai-backlog/ingest/batch"
 )
 
 func TestTheBookmarkIsWrittenForAllPartitions(t *testing.T) {
@@ -27,7 +34,35 @@ func TestTheBookmarkIsWrittenForAllPartitions(t *testing.T) {
 	for p := range int32(4) { // and none for partition 4
 		want[p] = Committed{Offset: int64(10 * p), Metadata: "bookmark"}
 	}
-	require.Eventually(t, func() bool { return m.Commit(t.Context(), "a", id, want) == nil }, patient, often)
+	require.Eventually(t, func() bool { return m.Commit(t.Context(), "a", m.Holds("a"), id, want) == nil }, patient, often)
+	got, err := m.Fetch(t.Context(), "a")
+	require.NoError(t, err)
+	require.Equal(t, want, got)
+}
+
+// Brokers refuse an OffsetCommit that is larger than a message of their offsets
+// topic.
+func TestABookmarkOfManyPartitionsIsSeveralRequests(t *testing.T) {
+	const partitions = 2500
+	c := cluster(t, kfake.SeedTopics(partitions, "a"))
+	m := join(t, c, "a")
+	a := holding(t, m, "a")
+	id, _, err := Logs(t.Context(), m.Client, "a")
+	require.NoError(t, err)
+	want := map[int32]Committed{}
+	for p := range int32(partitions) {
+		want[p] = Committed{Offset: int64(p), Metadata: strings.Repeat("x", 450)}
+	}
+	var requests, largest atomic.Int64
+	c.ControlKey(int16(kmsg.OffsetCommit), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		requests.Add(1)
+		largest.Store(max(largest.Load(), int64(len(r.AppendTo(nil)))))
+		return nil, nil, false
+	})
+	require.NoError(t, m.Commit(t.Context(), "a", a, id, want))
+	require.Less(t, largest.Load(), int64(900_000))
+	require.LessOrEqual(t, requests.Load(), int64(10))
 	got, err := m.Fetch(t.Context(), "a")
 	require.NoError(t, err)
 	require.Equal(t, want, got)
@@ -40,24 +75,46 @@ func TestAStaleCommitChangesNothing(t *testing.T) {
 	id, _, err := Logs(t.Context(), m.Client, "a")
 	require.NoError(t, err)
 	first := map[int32]Committed{0: {1, "x"}, 1: {2, "y"}}
-	require.NoError(t, m.Commit(t.Context(), "a", id, first))
+	require.NoError(t, m.Commit(t.Context(), "a", m.Holds("a"), id, first))
 
 	c.ControlKey(int16(kmsg.OffsetCommit), func(r kmsg.Request) (kmsg.Response, error, bool) {
 		c.DropControl()
 		r.(*kmsg.OffsetCommitRequest).Generation--
 		return nil, nil, false
 	})
-	err = m.Commit(t.Context(), "a", id, map[int32]Committed{0: {9, "z"}, 1: {9, "z"}})
+	err = m.Commit(t.Context(), "a", m.Holds("a"), id, map[int32]Committed{0: {9, "z"}, 1: {9, "z"}})
 	require.ErrorIs(t, err, kerr.IllegalGeneration)
 
 	c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Topic: "a", Partitions: []int32{1}, Err: kerr.OffsetMetadataTooLarge})
-	err = m.Commit(t.Context(), "a", id, first)
+	err = m.Commit(t.Context(), "a", m.Holds("a"), id, first)
 	require.ErrorIs(t, err, kerr.OffsetMetadataTooLarge)
 	require.ErrorContains(t, err, "a/1")
 
 	got, err := m.Fetch(t.Context(), "a")
 	require.NoError(t, err)
 	require.Equal(t, first, got)
+}
+
+// A round of the planner hangs; the group empties, and an operator resets it.
+func TestACommitOfAnAssignmentThatIsOverIsRefused(t *testing.T) {
+	c := cluster(t, kfake.SeedTopics(1, "a"))
+	m := join(t, c, "a")
+	a := holding(t, m, "a")
+	id, _, err := Logs(t.Context(), m.Client, "a")
+	require.NoError(t, err)
+	require.NoError(t, m.Commit(t.Context(), "a", a, id, map[int32]Committed{0: {90, "planner"}}))
+	away := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat, kmsg.JoinGroup}, Group: "g", TopLevel: true, Count: -1})
+	require.Eventually(t, func() bool { g := c.GroupInfo("g"); return g != nil && len(g.Members) == 0 }, patient, often)
+	reset := kadm.Offsets{}
+	reset.AddOffset("a", 0, 10, -1)
+	require.NoError(t, kadm.NewClient(m.Client).CommitAllOffsets(t.Context(), "g", reset))
+	away.Remove()
+	require.Eventually(t, func() bool { return m.Holds("a") > a }, patient, often)
+	require.ErrorContains(t, m.Commit(t.Context(), "a", a, id, map[int32]Committed{0: {90, "planner"}}), "is over")
+	got, err := m.Fetch(t.Context(), "a")
+	require.NoError(t, err)
+	require.EqualValues(t, 10, got[0].Offset, "the operator's reset")
+	require.NoError(t, m.Commit(t.Context(), "a", m.Holds("a"), id, map[int32]Committed{0: {20, "planner"}}))
 }
 
 func TestACommitForADeletedTopicIsRefused(t *testing.T) {
@@ -68,7 +125,7 @@ func TestACommitForADeletedTopicIsRefused(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, c.DeleteTopic("a"))
 	require.NoError(t, c.CreateTopic("a", 1, nil))
-	require.Error(t, m.Commit(t.Context(), "a", id, map[int32]Committed{0: {7, "old"}}))
+	require.Error(t, m.Commit(t.Context(), "a", m.Holds("a"), id, map[int32]Committed{0: {7, "old"}}))
 	got, err := m.Fetch(t.Context(), "a")
 	require.NoError(t, err)
 	require.Empty(t, got)
@@ -91,6 +148,21 @@ func TestLogsEndAtTheLastStableOffset(t *testing.T) {
 	require.GreaterOrEqual(t, logs[0].Epoch, int32(0))
 }
 
+// Brokers before 2.8, or with an older inter.broker.protocol.version.
+func TestATopicWithoutAnIDIsRefused(t *testing.T) {
+	c := cluster(t, kfake.SeedTopics(1, "a"), kfake.MaxVersions(kversion.V2_7_0()))
+	cl, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...))
+	require.NoError(t, err)
+	t.Cleanup(cl.Close)
+	_, _, err = Logs(t.Context(), cl, "a")
+	require.ErrorIs(t, err, ErrNoTopicID)
+	require.ErrorContains(t, err, "inter.broker.protocol.version")
+	r := NewReader(cl)
+	r.patience = time.Second
+	err = r.Read(t.Context(), "a", batch.TopicID{}, batch.Range{First: 0, Last: 0}, func([]*kgo.Record) error { return nil })
+	require.ErrorIs(t, err, ErrNoTopicID)
+}
+
 func TestATopicCreatedAgainWhileItIsListedIsAnError(t *testing.T) {
 	b := newBench(t)
 	b.produce(t, 10)
@@ -107,4 +179,27 @@ func TestATopicCreatedAgainWhileItIsListedIsAnError(t *testing.T) {
 	id, _, err := Logs(b.ctx, b.cl, topic)
 	require.NoError(t, err)
 	require.NotEqual(t, b.id, id)
+}
+
+func TestAnEpochThatIsNotAnsweredIsAnError(t *testing.T) {
+	c := cluster(t, kfake.SeedTopics(2, "a"))
+	cl, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.RequestRetries(1))
+	require.NoError(t, err)
+	t.Cleanup(cl.Close)
+	ask := func(epoch int32) (map[int32]int64, error) {
+		return EpochEnds(t.Context(), cl, "a", []batch.Position{{Partition: 0, Offset: 10, Epoch: epoch}, {Partition: 1, Epoch: -1}})
+	}
+	ends, err := ask(0)
+	require.NoError(t, err)
+	require.Equal(t, map[int32]int64{0: 0}, ends)
+	ends, err = ask(100)
+	require.NoError(t, err)
+	require.Empty(t, ends, "the leader does not know that epoch, and says so")
+	for _, e := range []*kerr.Error{kerr.NotLeaderForPartition, kerr.KafkaStorageError, kerr.FencedLeaderEpoch, kerr.UnknownLeaderEpoch, kerr.UnknownServerError} {
+		h := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetForLeaderEpoch}, Topic: "a", Err: e, Count: -1})
+		_, err := ask(0)
+		require.Positive(t, h.Hits())
+		require.ErrorIs(t, err, e)
+		h.Remove()
+	}
 }

@@ -25,8 +25,10 @@ type Member struct {
 
 	mu    sync.Mutex
 	held  map[string]int64 // by topic: which assignment of partition 0
+	id    string           // the member ID that holds them
 	count int64
 	good  time.Time // when the last accepted heartbeat of ours was sent
+	beat  string    // and under which member ID
 	err   error     // what keeps the group from forming; nil again when it has
 }
 
@@ -50,9 +52,20 @@ func Join(cfg Config, session time.Duration, topics []string, opts ...kgo.Opt) (
 	return m, nil
 }
 
-func (m *Member) assigned(_ context.Context, _ *kgo.Client, ts map[string][]int32) {
+// assigned is called after every join, with what is new. A member that was
+// dropped joins again under another ID, and the client neither says so nor takes
+// anything away: all that it held may have been another's meanwhile.
+func (m *Member) assigned(_ context.Context, cl *kgo.Client, ts map[string][]int32) {
+	id, _ := cl.GroupMetadata() // m.Client may not be set yet
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if id != m.id {
+		m.id = id
+		for t := range m.held {
+			m.count++
+			m.held[t] = m.count
+		}
+	}
 	for t, parts := range ts {
 		if slices.Contains(parts, 0) {
 			m.count++
@@ -91,17 +104,26 @@ func (m *Member) Err() error {
 }
 
 // Holds says under which assignment the topic is planned here; 0: not here.
-// Each new assignment has another number and begins with a takeover.
+// Each new assignment has another number and begins with a takeover; so does one
+// that a dropped member gets back.
 func (m *Member) Holds(topic string) int64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.held[topic]
 }
 
+// holds tells whether the topic is held under this assignment, by this member ID.
+func (m *Member) holds(id, topic string, assignment int64) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.id == id && m.held[topic] == assignment && assignment != 0
+}
+
 // Lease tells whether a workflow may be started under this assignment: the
 // coordinator accepted, within the last session timeout, a heartbeat of ours that
-// carried member and generation. Before that time is over it gives the topic to
-// nobody else. A second is kept back for the request that the lease is for.
+// carried generation and the ID of the member that was assigned the topic. Before
+// that time is over it gives the topic to nobody else. A second is kept back for
+// the request that the lease is for.
 //
 // It is a heartbeat and not a commit for two reasons. A virgin topic has nothing
 // that could be committed without looking like an operator's reset; and while a
@@ -110,7 +132,7 @@ func (m *Member) Holds(topic string) int64 {
 func (m *Member) Lease(topic string, assignment int64) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.held[topic] == assignment && assignment != 0 && m.since(m.good) < m.session-time.Second
+	return m.held[topic] == assignment && assignment != 0 && m.beat == m.id && m.since(m.good) < m.session-time.Second
 }
 
 // since is by the clock that ran further: the monotonic one stands still while
@@ -151,5 +173,5 @@ func (m *Member) renew(ctx context.Context) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.good, m.err = sent, nil
+	m.good, m.beat, m.err = sent, req.MemberID, nil
 }

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -121,6 +122,73 @@ func TestALateAnswerMakesNoYoungLease(t *testing.T) {
 	m.renew(t.Context())
 	require.Equal(t, began, m.good)
 	require.False(t, m.Lease("a", a))
+}
+
+// dropped makes m1 the planner of "a", then m2, because m1's JoinGroup is late:
+// m1 is out of the group and does not know until it is let in.
+func dropped(t *testing.T) (c *kfake.Cluster, m1, m2 *Member, letIn func()) {
+	t.Helper()
+	c = cluster(t, kfake.SeedTopics(1, "a"))
+	m1 = join(t, c, "a")
+	a := holding(t, m1, "a")
+	id, _ := m1.Client.GroupMetadata()
+	late := make(chan struct{})
+	letIn = sync.OnceFunc(func() { close(late) })
+	t.Cleanup(letIn)
+	var caught atomic.Bool
+	c.ControlKey(int16(kmsg.JoinGroup), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		if r.(*kmsg.JoinGroupRequest).MemberID == id && !caught.Swap(true) {
+			c.SleepControl(func() { <-late })
+		}
+		return nil, nil, false
+	})
+	m2 = join(t, c, "a")
+	require.Eventually(t, caught.Load, patient, often)
+	holding(t, m2, "a")
+	require.Equal(t, a, m1.Holds("a"), "it does not know")
+	m1.renew(t.Context())
+	require.False(t, m1.Lease("a", a))
+	return c, m1, m2, letIn
+}
+
+func TestADroppedMemberThatGetsATopicBackTakesItOver(t *testing.T) {
+	_, m1, m2, letIn := dropped(t)
+	was := m1.Holds("a")
+	m2.Client.Close() // it planned, and has left
+	letIn()
+	require.Eventually(t, func() bool { return m1.Holds("a") != was }, patient, often, "the number of before: no takeover")
+	now := holding(t, m1, "a")
+	m1.renew(t.Context())
+	require.True(t, m1.Lease("a", now))
+	require.False(t, m1.Lease("a", was))
+}
+
+func TestTwoMembersNeverHaveTheLeaseAtOnce(t *testing.T) {
+	c, m1, m2, letIn := dropped(t)
+	old, _ := m1.Client.GroupMetadata()
+	a1, a2 := m1.Holds("a"), m2.Holds("a")
+	m2.renew(t.Context())
+	require.True(t, m2.Lease("a", a2))
+	var syncs atomic.Int64
+	synced := make(chan struct{})
+	c.ControlKey(int16(kmsg.SyncGroup), func(kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		syncs.Add(1)
+		c.SleepControl(func() { <-synced }) // the leader takes a while, and heartbeats are accepted meanwhile
+		return nil, nil, false
+	})
+	letIn()
+	both := false
+	accepted := func() bool { m1.mu.Lock(); defer m1.mu.Unlock(); return m1.beat != old }
+	require.Eventually(t, func() bool {
+		m1.renew(t.Context())
+		m2.renew(t.Context())
+		both = both || m1.Lease("a", a1) && m2.Lease("a", a2)
+		return both || syncs.Load() > 0 && accepted()
+	}, patient, often)
+	close(synced)
+	require.False(t, both, "both may start workflows of the topic")
 }
 
 func TestARefusedMemberSaysWhy(t *testing.T) {

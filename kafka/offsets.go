@@ -15,8 +15,13 @@ import (
 	"github.com/ai-backlog/ingest/batch"
 )
 
-// ErrNoTopic says that the topic does not exist.
-var ErrNoTopic = errors.New("topic does not exist")
+var (
+	// ErrNoTopic says that the topic does not exist.
+	ErrNoTopic = errors.New("topic does not exist")
+	// ErrNoTopicID says that the brokers give topics no ID. Without one, a topic
+	// that was deleted and created again is taken for the old one.
+	ErrNoTopicID = errors.New("topic has no ID: that needs brokers of Kafka 2.8 or newer, with inter.broker.protocol.version raised to it")
+)
 
 // ListOffsets' timestamps for the first offset that is left, and for the end.
 const (
@@ -114,7 +119,8 @@ func list(ctx context.Context, cl *kgo.Client, of kmsg.MetadataResponseTopic, at
 	return out, nil
 }
 
-// describe asks a broker, not a cache, which may know a deleted topic.
+// describe asks a broker, not a cache, which may know a deleted topic. What it
+// returns has an ID.
 func describe(ctx context.Context, cl *kgo.Client, topic string) (t kmsg.MetadataResponseTopic, err error) {
 	req := kmsg.NewPtrMetadataRequest() // creates no topic
 	rt := kmsg.NewMetadataRequestTopic()
@@ -131,21 +137,26 @@ func describe(ctx context.Context, cl *kgo.Client, topic string) (t kmsg.Metadat
 	if errors.Is(err, kerr.UnknownTopicOrPartition) {
 		return t, fmt.Errorf("%s: %w", topic, ErrNoTopic)
 	}
+	if err == nil && batch.TopicID(resp.Topics[0].TopicID) == (batch.TopicID{}) {
+		err = ErrNoTopicID
+	}
 	if err != nil {
 		return t, fmt.Errorf("look up %s: %w", topic, err)
 	}
 	return resp.Topics[0], nil
 }
 
-// Exists is nil if the topic exists, else ErrNoTopic or what kept Kafka from
-// answering.
+// Exists is nil if the topic exists, else ErrNoTopic, ErrNoTopicID, or what kept
+// Kafka from answering.
 func Exists(ctx context.Context, cl *kgo.Client, topic string) error {
 	_, err := describe(ctx, cl, topic)
 	return err
 }
 
 // EpochEnds is where each position's leader epoch ends in the log as it is now.
-// A partition that cannot answer is left out.
+// Left out is only a partition whose leader answers that it does not know, or
+// whose epoch is not known: no answer is an error, since a truncation might hide
+// behind it.
 func EpochEnds(ctx context.Context, cl *kgo.Client, topic string, at []batch.Position) (map[int32]int64, error) {
 	var req kadm.OffsetForLeaderEpochRequest
 	for _, p := range at {
@@ -161,8 +172,14 @@ func EpochEnds(ctx context.Context, cl *kgo.Client, topic string, at []batch.Pos
 	if err != nil {
 		return nil, fmt.Errorf("ask %s where its leader epochs end: %w", topic, err)
 	}
+	if len(resp[topic]) != len(req[topic]) {
+		return nil, fmt.Errorf("ask %s where its leader epochs end: %d of %d partitions were answered", topic, len(resp[topic]), len(req[topic]))
+	}
 	for p, o := range resp[topic] {
-		if o.Err == nil && o.EndOffset >= 0 {
+		if o.Err != nil {
+			return nil, fmt.Errorf("ask %s/%d where its leader epoch ends: %w", topic, p, o.Err)
+		}
+		if o.EndOffset >= 0 {
 			out[p] = o.EndOffset
 		}
 	}

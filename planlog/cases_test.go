@@ -45,6 +45,45 @@ func TestATopicThatIsCreatedAgainHasItsOwnLog(t *testing.T) {
 	})
 }
 
+// The first answers come from a leader that still has the old log of that name.
+func TestATopicThatIsCreatedAgainBeginsWhereItDoesAfterASecondLook(t *testing.T) {
+	for _, bookmark := range []bool{true, false} { // the broker drops it with the topic
+		again := func(l lab) *proc {
+			p := l.procs[0]
+			l.logs[0] = Log{First: 40, End: 40}
+			l.rounds(p, 3)
+			l.finish()
+			l.rounds(p, 2)
+			l.topic, l.topics, l.excused = topicID(1), 2, map[key]bool{}
+			if !bookmark {
+				clear(l.commits)
+			}
+			l.rounds(p, 3)
+			require.ErrorContains(l.t, p.err, "created again and begins above 0")
+			return p
+		}
+		t.Run(fmt.Sprintf("which is lower, bookmark %v", bookmark), func(t *testing.T) {
+			scenario(t, opts{}, func(l lab) {
+				p := again(l)
+				l.logs[0] = Log{End: 60} // after a second of traffic
+				l.rounds(p, 10)
+				require.EqualValues(t, 0, l.entry(0).Ranges[0].First)
+			})
+		})
+		t.Run(fmt.Sprintf("which agrees, bookmark %v", bookmark), func(t *testing.T) {
+			scenario(t, opts{}, func(l lab) {
+				p := again(l)
+				l.logs[0] = Log{First: 45, End: 60} // its retention is short
+				l.rounds(p, quietTime)
+				require.Error(t, p.err)
+				require.Equal(t, 0, l.entries())
+				l.rounds(p, 10)
+				require.Equal(t, batch.Ranges{rng(0, 0, 44)}, l.entry(0).Opened)
+			})
+		})
+	}
+}
+
 func TestRetentionPassesAnUnreadOffset(t *testing.T) {
 	scenario(t, opts{}, func(l lab) {
 		p := l.procs[0]
@@ -80,8 +119,10 @@ func TestTruncationStopsTheTopic(t *testing.T) {
 		l.rounds(p, 20)
 		require.ErrorIs(t, p.err, ErrTruncated)
 		require.ErrorContains(t, p.err, "starter resume --topic t --at end")
+		l.produce(0, 25) // past the position: a stop does not end by itself
 		l.produce(1, 5)
 		l.rounds(p, 20)
+		require.ErrorIs(t, p.err, ErrTruncated)
 		require.Equal(t, entries, l.entries(), "planned")
 		require.Equal(t, commits, fmt.Sprint(l.commits), "committed")
 		l.moveOffset(0, l.logs[0].End) // what resume does
@@ -100,6 +141,106 @@ func TestTruncationStopsTheTopic(t *testing.T) {
 			p := plan(l, 3)
 			l.logs[0], l.epochEnd[0] = Log{End: 30, Epoch: 4}, map[int32]int64{3: 6}
 			stops(l, p)
+		})
+	})
+	t.Run("the new leader answers late", func(t *testing.T) {
+		scenario(t, opts{}, func(l lab) {
+			p := plan(l, 3)
+			l.logs[0] = Log{End: 30, Epoch: 4} // 6 to 9 are other records
+			l.rounds(p, quietTime-2)
+			require.Error(t, p.err)
+			require.NotErrorIs(t, p.err, ErrTruncated)
+			l.epochEnd[0] = map[int32]int64{3: 6}
+			stops(l, p)
+		})
+	})
+	t.Run("a new leader that never knows: believed when that lasts", func(t *testing.T) {
+		scenario(t, opts{}, func(l lab) {
+			p := plan(l, 3)
+			l.logs[0] = Log{End: 6, Epoch: 4} // stale
+			l.rounds(p, quietTime-2)
+			l.logs[0] = Log{End: 12, Epoch: 4}
+			l.rounds(p, quietTime-2)
+			require.Error(t, p.err)
+			require.NotErrorIs(t, p.err, ErrTruncated)
+			require.Equal(t, 2, l.entries())
+			l.rounds(p, 5)
+			require.NoError(t, p.err)
+			require.EqualValues(t, 4, p.pl.st.next[0].Epoch)
+		})
+	})
+	t.Run("while positions wait to be planned again", func(t *testing.T) {
+		scenario(t, opts{}, func(l lab) {
+			p := plan(l, 3)
+			l.logs[0] = Log{End: 14, Epoch: 3}
+			l.rounds(p, 5)
+			l.logs[0] = Log{End: 20, Epoch: 3}
+			l.rounds(p, 5)
+			require.Equal(t, batch.Ranges{rng(0, 14, 19)}, l.entry(3).Ranges)
+			l.finish(3)
+			l.rounds(p, 2)
+			l.remove(l.id(2), "deleted")
+			l.rounds(p, 2) // 10 to 13 again, after the quiet time
+			l.logs[0], l.epochEnd[0] = Log{End: 30, Epoch: 4}, map[int32]int64{3: 16}
+			stops(l, p)
+		})
+	})
+	t.Run("of two partitions, one decision does not lift the other's stop", func(t *testing.T) {
+		scenario(t, opts{}, func(l lab) {
+			l.logs[1] = Log{End: 5, Epoch: -1}
+			p := plan(l, -1)
+			l.logs[0], l.logs[1] = Log{End: 6, Epoch: -1}, Log{End: 2, Epoch: -1}
+			l.rounds(p, quietTime+10)
+			require.ErrorContains(t, p.err, "partition 0")
+			l.produce(1, 10)
+			l.moveOffset(0, 6)
+			l.rounds(p, 10)
+			require.ErrorIs(t, p.err, ErrTruncated)
+			require.ErrorContains(t, p.err, "partition 1")
+			l.moveOffset(1, 12)
+			l.rounds(p, 10)
+			require.NoError(t, p.err)
+		})
+	})
+	t.Run("a topic that is created again begins anew", func(t *testing.T) {
+		scenario(t, opts{}, func(l lab) {
+			p := plan(l, -1)
+			l.logs[0] = Log{End: 6, Epoch: -1}
+			l.rounds(p, quietTime+10)
+			require.ErrorIs(t, p.err, ErrTruncated)
+			l.topic, l.topics = topicID(1), 2
+			l.rounds(p, 10)
+			require.NoError(t, p.err)
+			require.Equal(t, batch.Ranges{rng(0, 0, 5)}, l.entry(0).Ranges)
+		})
+	})
+	t.Run("a decision holds though an open batch ends above the log", func(t *testing.T) {
+		scenario(t, opts{}, func(l lab) {
+			p := plan(l, 3)
+			l.logs[0] = Log{End: 14, Epoch: 3}
+			l.rounds(p, 5)
+			require.Equal(t, batch.Ranges{rng(0, 10, 13)}, l.entry(2).Ranges)
+			l.logs[0], l.epochEnd[0] = Log{End: 12, Epoch: 4}, map[int32]int64{3: 12}
+			l.rounds(p, 10)
+			require.ErrorIs(t, p.err, ErrTruncated)
+			l.moveOffset(0, 12)
+			for range 2 * quietTime {
+				l.produce(1, 1)
+				l.rounds(p, 1)
+			}
+			require.NoError(t, p.err)
+		})
+	})
+	t.Run("an operator decides to go back", func(t *testing.T) {
+		scenario(t, opts{}, func(l lab) {
+			p := plan(l, 3)
+			l.logs[0], l.epochEnd[0] = Log{End: 6, Epoch: 4}, map[int32]int64{3: 6}
+			l.rounds(p, 10)
+			require.ErrorIs(t, p.err, ErrTruncated)
+			l.moveOffset(0, 2)
+			l.rounds(p, 10)
+			require.NoError(t, p.err)
+			require.Equal(t, batch.Ranges{rng(0, 2, 5)}, l.entry(2).Ranges)
 		})
 	})
 	t.Run("a new leader that has it all", func(t *testing.T) {
@@ -364,6 +505,34 @@ func restartedEarly(l lab) {
 	l.finish()
 }
 
+// At a takeover a broker that is behind does not list the newest partition, of
+// which an entry has vanished.
+func unlisted(l lab) {
+	p := l.procs[0]
+	l.logs[2] = Log{}
+	l.rounds(p, 2)
+	l.finish()
+	l.logs[2] = Log{End: 5}
+	l.rounds(p, 4)
+	require.Equal(l.t, batch.Ranges{rng(2, 0, 4)}, l.entry(1).Ranges)
+	l.produce(0, 5)
+	l.rounds(p, 4)
+	require.Equal(l.t, batch.Ranges{rng(0, 0, 4)}, l.entry(2).Ranges)
+	l.crash(p, dropped)
+	l.remove(l.id(1), "lost")
+	log := l.logs[2]
+	delete(l.logs, 2)
+	q := l.takeover()
+	l.rounds(q, quietTime+2)
+	l.logs[2] = log
+	l.finish()
+	l.rounds(q, 5)
+}
+
+func TestAVanishedEntryOfAPartitionThatABrokerDoesNotList(t *testing.T) {
+	scenario(t, opts{}, unlisted)
+}
+
 func TestTemporalsDatabaseIsLost(t *testing.T) {
 	scenario(t, opts{}, func(l lab) {
 		p := l.procs[0]
@@ -458,6 +627,24 @@ func TestOffsetsAreReset(t *testing.T) {
 		})
 	}
 }
+
+// A round hangs, while an operator resets the empty group, and goes on to its
+// commit.
+func resetMeanwhile(l lab) {
+	p := l.procs[0]
+	l.produce(0, 10)
+	l.rounds(p, 4)
+	l.finish()
+	l.until(p, "poll")
+	l.assign(-1, false)
+	l.now += quietTime + 1
+	l.eraseRows(0, 3, 9)
+	l.moveOffset(0, 3)
+	l.assign(p.id, false)
+	l.rounds(p, 4)
+}
+
+func TestAResetOutlivesARoundThatHung(t *testing.T) { scenario(t, opts{}, resetMeanwhile) }
 
 func TestOpening(t *testing.T) {
 	first := func(opt opts, commits map[int32]Commit) (b batch.Batch) {
@@ -675,6 +862,33 @@ func TestNumbersThatAreUsedAgain(t *testing.T) {
 	t.Run("after everything was lost", func(t *testing.T) { scenario(t, opts{}, numberAgain) })
 	t.Run("after temporal's retention", func(t *testing.T) { scenario(t, opts{noLease: true}, oldState) })
 }
+
+// A process loses the topic without hearing of it, another one plans, and the
+// first gets it back.
+func regained(l lab) {
+	p := l.procs[0]
+	l.rounds(p, 1)
+	l.finish()
+	l.rounds(p, 1)
+	q := l.takeover()
+	for range 3 {
+		l.produce(0, 4)
+		l.rounds(q, 4)
+	}
+	require.Equal(l.t, batch.Ranges{rng(0, 8, 11)}, l.entry(3).Ranges)
+	l.finish(1)
+	l.crash(q, dropped)
+	l.remove(l.id(2), "deleted") // what p knows does not tell that 3 overlaps
+	l.assign(p.id, false)
+	l.rounds(p, 3)
+	for range 100 { // all workflows at the same pace
+		for _, id := range l.ids(running) {
+			l.work(l.runs[id], answered)
+		}
+	}
+}
+
+func TestATopicThatIsBackIsTakenOver(t *testing.T) { scenario(t, opts{}, regained) }
 
 func TestNothingIsStartedWithoutTheLease(t *testing.T) {
 	scenario(t, opts{}, func(l lab) {

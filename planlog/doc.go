@@ -17,7 +17,8 @@
 // What the model shows to be beyond it: Temporal losing an entry that no
 // bookmark knows yet, in the moment in which its planner dies (or a terminated
 // one, which nobody starts again for all of Temporal's retention); visibility
-// that lists nothing for long; rows erased by hand while the batch that stored
-// them is open; and a completed batch, whose rows were erased, reset by an
-// operator instead of being replayed.
+// that lists nothing for long; an entry deleted by an operator while a start of
+// its number, whose answer was lost, is still on its way; rows erased by hand
+// while the batch that stored them is open; and a completed batch, whose rows
+// were erased, reset by an operator instead of being replayed.
 package planlog

@@ -160,8 +160,10 @@ func (w *world) operate(a int, part int32) {
 		}
 	case a < 94:
 		l := w.ids(func(r *run) bool { return r.status != Completed && w.marked(r.e.ID()) })
-		if len(l) > 0 && !w.opt.noDelete {
-			w.remove(l[d(len(l))], "deleted")
+		if len(l) > 0 && !w.opt.noDelete && len(w.torn) == 0 {
+			id := l[d(len(l))]
+			w.deleted[id] = w.now
+			w.remove(id, "deleted")
 		}
 	case a < 96:
 		w.askReplay(part)
@@ -177,18 +179,29 @@ func (w *world) operate(a int, part int32) {
 		if w.opt.noTopic || d(3) > 0 {
 			return
 		}
-		w.topic = topicID(w.topics)
-		w.topics++
-		for part := range w.logs {
-			w.logs[part] = Log{}
-		}
-		keep := d(2) == 0 // the broker drops a deleted topic's offsets, but a planner's late commit may bring them back
-		maps.DeleteFunc(w.commits, func(_ int32, c Commit) bool {
-			m, ok := readBookmark(c)
-			return !ok || m.Low != c.Offset || !keep
-		})
-		w.logf("topic re-created as %s", w.topic)
+		w.recreate(d(2) == 0)
 	}
+}
+
+// recreate deletes the topic and creates it again. The broker drops its offsets,
+// but a planner's late commit may bring them back; if so, leaders whose old log
+// had a start may answer from that for a while.
+func (w *world) recreate(keep bool) {
+	maps.DeleteFunc(w.commits, func(_ int32, c Commit) bool {
+		m, ok := readBookmark(c)
+		return !ok || m.Low != c.Offset || !keep
+	})
+	w.topic, w.behind, w.until = topicID(w.topics), map[int32]Log{}, w.now+leaderLag
+	w.topics, w.created = w.topics+1, len(w.logs)
+	clear(w.torn)
+	clear(w.epochEnd)
+	for part, log := range w.logs {
+		if len(w.commits) > 0 && log.First > 0 {
+			w.behind[part] = log
+		}
+		w.logs[part] = Log{}
+	}
+	w.logf("topic re-created as %s, behind %v", w.topic, w.behind)
 }
 
 // askReplay is a request, with or without rows erased by hand before. It may
@@ -212,6 +225,7 @@ func (w *world) resetOffsets() {
 	if w.owner >= 0 {
 		w.assign(-1, false)
 	}
+	w.behind = nil // else nothing may tell that the topic is another one
 	one, kind := w.rng.IntN(2) == 0, w.rng.IntN(4)
 	if kind == 1 { // rows are erased by hand first, and then the quiet time
 		w.now += quietTime + 1
@@ -241,6 +255,7 @@ func (w *world) resetOffsets() {
 
 func (w *world) moveOffset(part int32, to int64) {
 	w.fence = w.gen
+	delete(w.torn, part)
 	for o := range to {
 		w.excused[key{w.topic, part, o}] = true
 	}
@@ -265,7 +280,7 @@ func (w *world) suffer(a int, part int32) {
 		}
 	case a < 103: // time passes, Temporal purges
 		w.now += w.rng.Int64N(retention / 4)
-		if !w.opt.noPurge {
+		if !w.opt.noPurge && len(w.torn) == 0 {
 			old := func(r *run) bool {
 				return w.now-r.done > retention && (r.status == Completed || r.status == Failed && w.marked(r.e.ID()))
 			}
@@ -275,11 +290,11 @@ func (w *world) suffer(a int, part int32) {
 		}
 	case a < 104: // the database is lost
 		bad := len(w.ids(func(r *run) bool { return r.status != Completed && !w.marked(r.e.ID()) })) > 0
-		if !w.opt.noWipe && d(3) == 0 && !bad {
+		if !w.opt.noWipe && d(3) == 0 && !bad && len(w.torn) == 0 {
 			w.wipe()
 		}
 	case a < 105: // a failover loses its last seconds
-		if w.opt.noFailover || d(3) > 0 {
+		if w.opt.noFailover || d(3) > 0 || len(w.torn) > 0 {
 			return
 		}
 		for _, id := range w.ids(func(r *run) bool { return w.now-r.at < 20 && w.marked(r.e.ID()) }) {
@@ -293,6 +308,12 @@ func (w *world) suffer(a int, part int32) {
 		}
 	case a < 107:
 		w.away = !w.away && d(3) == 0
+	case a < 108:
+		l := w.logs[part]
+		if d(3) == 0 {
+			l.End -= w.rng.Int64N(l.End - l.First + 1)
+		}
+		w.elect(part, l.End)
 	default:
 		w.away = false
 		if w.owner >= 0 && d(3) == 0 {
@@ -330,7 +351,7 @@ func hunt(opt opts, from uint64, n int, count map[string]int) (msg string, tried
 // events that the histories must have had, to be worth something.
 var events = []string{
 	" starts ", "again true", "lost [0[", "lost [1[", "replay true", "crashes", "late ", "purged", "wiped", "operator", "re-created as", "taken over",
-	"vanished=true", "terminated", " reset", "0 deleted", "failover", "goes on", "unknown to temporal", "state dropped", "opened [0[",
+	"vanished=true", "terminated", " reset", "0 deleted", "failover", "goes on", "unknown to temporal", "state dropped", "opened [0[", "elected for", "truncated below",
 }
 
 func tally(count map[string]int, w *world) {

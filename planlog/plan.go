@@ -41,19 +41,21 @@ func (p *Planner) plan(l Logs) (batch.Batch, bool) {
 	b := p.entry()
 	owned := st.owned()
 	next := map[int32]batch.Position{}
-	for part := range st.next {
-		next[part] = st.at(part)
-	}
 	var waiting batch.Ranges
-	for _, part := range slices.Sorted(maps.Keys(l.Partitions)) {
-		at, log := st.at(part), l.Partitions[part]
+	for _, part := range st.partitions(l, nil) {
+		at := st.at(part)
 		if st.opening && at.Offset > 0 {
 			b.Opened = append(b.Opened, batch.Range{Partition: part, First: 0, Last: at.Offset - 1})
 		}
+		log, ok := l.Partitions[part]
+		if !ok {
+			next[part] = at
+			continue
+		}
 		lost, r := ahead(at, log, owned, p.off)
 		b.Lost = append(b.Lost, lost...)
-		if r.First != at.Offset {
-			at = batch.Position{Partition: part, Offset: r.First, Epoch: log.Epoch}
+		if first := min(r.First, log.End); first > at.Offset { // an open range may end above a truncated log
+			at = batch.Position{Partition: part, Offset: first, Epoch: log.Epoch}
 		}
 		next[part] = at
 		if r.Len() > 0 {

@@ -3,6 +3,7 @@ package planlog
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"math"
 	"testing"
 	"time"
@@ -112,6 +113,48 @@ type commits struct {
 func (k *commits) Commit(_ context.Context, _ batch.TopicID, c map[int32]Commit) error {
 	k.c = c
 	return nil
+}
+
+func (k *commits) Logs(context.Context) (Logs, error) {
+	return Logs{TopicID: topicID(0), Partitions: map[int32]Log{0: {End: 10}}}, nil
+}
+
+func (k *commits) Fetch(context.Context) (map[int32]Commit, error) { return k.c, nil }
+
+// forgetful is a Temporal that has batch 0 and the newest of five million.
+type forgetful struct {
+	Temporal
+	asked int
+}
+
+func (f *forgetful) List(context.Context, string) (map[int64]Status, error) {
+	return map[int64]Status{0: Running, 4_999_999: Completed}, nil
+}
+
+func (f *forgetful) Get(_ context.Context, id string) (batch.Batch, Status, error) {
+	f.asked++
+	for _, n := range []int64{0, 4_999_999} {
+		if id == batch.ID("g", "t", topicID(0), n) {
+			return batch.Batch{Number: n}, Completed, nil
+		}
+	}
+	return batch.Batch{}, Running, ErrNotFound
+}
+
+// The group's offsets have expired, or the bookmark is very old.
+func TestATakeoverDoesNotAskForWhatTemporalForgot(t *testing.T) {
+	old := Commit{3, fmt.Sprintf(`{"v":1,"t":%q,"n":1000,"l":3}`, topicID(0))}
+	for name, c := range map[string]map[int32]Commit{"no bookmark": nil, "an old one": {0: old}} {
+		t.Run(name, func(t *testing.T) {
+			f := &forgetful{}
+			p := New(Config{Group: "g", Topic: "t"}, &commits{c: c}, f, nil, func() time.Time { return unix(0) }, nil, slog.New(slog.DiscardHandler), Observer{})
+			st, err := p.takeover(t.Context())
+			require.NoError(t, err)
+			require.Less(t, f.asked, recent+10)
+			require.EqualValues(t, 5_000_000, st.n)
+			require.Equal(t, map[int32]int64{0: c[0].Offset}, st.back, "all goes back to the bookmark")
+		})
+	}
 }
 
 // Kafka bounds the metadata to 4,096 characters.

@@ -46,14 +46,16 @@ type Kafka interface {
 	// ID was the same before and after, else it is an error.
 	Logs(ctx context.Context) (Logs, error)
 	// EpochEnds asks OffsetForLeaderEpoch with each position's epoch: the end
-	// of that epoch in the log as it is now; a partition that cannot answer is
-	// left out. It is called when a leader epoch changed.
+	// of that epoch in the log as it is now. A partition whose leader says that
+	// it does not know is left out; one that does not answer is an error. It is
+	// called when a leader epoch changed.
 	EpochEnds(ctx context.Context, at []batch.Position) (map[int32]int64, error)
 	// Fetch is all committed offsets of the group for the topic, fresh from
 	// the coordinator (require stable). A partition without one is left out.
 	Fetch(ctx context.Context) (map[int32]Commit, error)
-	// Commit writes all partitions in one request and fails if one of them
-	// failed. It may be stamped with a generation; nothing rests on that.
+	// Commit writes all partitions, not atomically, and fails if one of them
+	// failed. It is refused if the group was empty at any time since the
+	// planner was made: an operator may have moved offsets then.
 	Commit(ctx context.Context, id batch.TopicID, c map[int32]Commit) error
 }
 
@@ -89,10 +91,10 @@ type Temporal interface {
 	Get(ctx context.Context, id string) (batch.Batch, Status, error)
 	// Poll is the cheap status of an open batch, with the Outcome when it is
 	// Completed. It may be as old as a watcher makes it, except ErrNotFound,
-	// which was observed just now.
+	// which was answered within the last seconds.
 	Poll(ctx context.Context, id string) (Status, batch.Outcome, error)
-	// List asks visibility for the numbers under the prefix: all that run, and
-	// one page of the newest. It may lag behind.
+	// List asks visibility for the numbers under the prefix: all that are not
+	// completed, and one page of the newest. It may lag behind.
 	List(ctx context.Context, prefix string) (map[int64]Status, error)
 	// Replays is the open requests of the topic, oldest first.
 	Replays(ctx context.Context, prefix string) ([]Replay, error)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,28 +17,33 @@ const (
 	bookmarkEvery = time.Minute     // a stale bookmark may have been accepted after ours
 	replaysEvery  = 5 * time.Second // a query to visibility, so not every round
 	stoppedFor    = 5 * time.Second // a truncated topic is looked at again
+	recent        = 500             // numbers that visibility may not list yet: more than are started in the seconds that it lags
 )
 
 var errRecreated = errors.New("topic was deleted and created again")
 
 // Planner extends one topic's plan log. It is for one goroutine, but for State.
 type Planner struct {
-	cfg   Config
-	kafka Kafka
-	tempo Temporal
-	lease func() bool
-	now   func() time.Time
-	nonce func() string
-	log   *slog.Logger
-	obs   Observer
-	off   rules // for tests
+	cfg    Config
+	kafka  Kafka
+	tempo  Temporal
+	lease  func() bool
+	now    func() time.Time
+	nonce  func() string
+	log    *slog.Logger
+	obs    Observer
+	off    rules // for tests
+	recent int64
 
 	st      *state // nil: take over
 	sizes   []batch.Outcome
 	stopped error
-	until   time.Time           // looked at again
-	warned  time.Time           // of a bookmark that was not written
-	short   map[int32]time.Time // since when a partition ends below its position
+	until   time.Time       // looked at again
+	warned  time.Time       // of a bookmark that was not written
+	doubts  map[int32]doubt // by partition
+	known   batch.TopicID   // of the last state
+	sight   Logs            // of a topic that was created again and begins above 0
+	sighted time.Time
 
 	mu   sync.Mutex
 	snap Snapshot
@@ -73,7 +79,7 @@ type open struct {
 // right now; it must not depend on bookmarks, because none is written while
 // positions must be planned again. nonce is a fresh random string at each call.
 func New(cfg Config, k Kafka, t Temporal, lease func() bool, now func() time.Time, nonce func() string, log *slog.Logger, obs Observer) *Planner {
-	return &Planner{cfg: cfg, kafka: k, tempo: t, lease: lease, now: now, nonce: nonce, log: log, obs: obs, short: map[int32]time.Time{}}
+	return &Planner{cfg: cfg, kafka: k, tempo: t, lease: lease, now: now, nonce: nonce, log: log, obs: obs, doubts: map[int32]doubt{}, recent: recent}
 }
 
 // Tick does one round. After an error tick again: all of them are transient
@@ -139,15 +145,31 @@ func (p *Planner) mayStart() bool {
 	return p.st != nil && len(p.st.open) < p.cfg.Window && !p.now().Before(p.st.quiet) && p.lease()
 }
 
-// at is where a partition goes on. One that was never seen starts at 0.
+// at is where a partition goes on. One that was never seen starts at 0. What was
+// before a position that is taken back is of the epoch of the one it had, or older.
 func (st *state) at(part int32) batch.Position {
+	pos, ok := st.next[part]
+	if !ok {
+		pos = batch.Position{Partition: part, Epoch: -1}
+	}
 	if b, ok := st.back[part]; ok {
-		return batch.Position{Partition: part, Offset: b, Epoch: -1}
+		if b > pos.Offset {
+			pos.Epoch = -1
+		}
+		pos.Offset = b
 	}
-	if pos, ok := st.next[part]; ok {
-		return pos
-	}
-	return batch.Position{Partition: part, Epoch: -1}
+	return pos
+}
+
+// partitions is all that are known, in order: a broker that is behind does not
+// list the newest.
+func (st *state) partitions(l Logs, low map[int32]int64) []int32 {
+	parts := slices.Collect(maps.Keys(l.Partitions))
+	parts = slices.AppendSeq(parts, maps.Keys(st.next))
+	parts = slices.AppendSeq(parts, maps.Keys(st.back))
+	parts = slices.AppendSeq(parts, maps.Keys(low))
+	slices.Sort(parts)
+	return slices.Compact(parts)
 }
 
 // owned is the ranges of the open entries: nobody else may plan them now.

@@ -38,6 +38,12 @@ var plants = []struct {
 	{"an operator's offset is ignored", opts{off: rules{noMoved: true}}, nil},
 	{"no topic ID", opts{off: rules{noTopicID: true}}, nil},
 	{"no lease", opts{noLease: true}, nil},
+	{"no takeover of a topic that is back", opts{silentRegain: true}, nil},
+	{"commits stamped late", opts{lateStamp: true}, nil},
+	{"a partition that a broker does not list is not taken back", opts{off: rules{noUnlisted: true}}, nil},
+	{"a topic that is created again may begin above 0 at once", opts{off: rules{noSecondLook: true}}, nil},
+	{"a leader that does not answer need not be asked again", opts{off: rules{noAsk: true}, leaveOut: true}, nil},
+	{"a truncation above what is taken back does not matter", opts{off: rules{noReached: true}}, nil},
 	{"a closed batch is started again at once", opts{off: rules{noWait: true}}, restartedEarly},
 	{"lost offsets are not recorded", opts{off: rules{noLost: true}}, nil},
 	{"replays above the low watermark", opts{off: rules{noBelow: true}}, nil},
@@ -63,7 +69,7 @@ func TestPlants(t *testing.T) {
 			var msg string
 			tried := 1
 			if p.history == nil {
-				msg, tried = hunt(p.opt, seed(t), max(20000, histories(t, 0)), nil)
+				msg, tried = hunt(p.opt, seed(t), max(60000, histories(t, 0)), nil)
 			} else {
 				msg = history(t, p.opt, p.history)
 			}

@@ -3,29 +3,65 @@ package planlog
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
+	"time"
 
 	"github.com/ai-backlog/ingest/batch"
 )
 
+// doubt is about a partition that may have been truncated.
+type doubt struct {
+	topicID batch.TopicID
+	since   time.Time
+	below   bool // it ends below its position; else nobody can tell
+	stop    bool // certain: until an operator moves its offset
+	err     error
+}
+
 // truncated stops the topic when Kafka lost records that were planned: new ones
 // take their offsets, and nobody would read them. A newer leader epoch is asked
 // where the position's epoch ends now; an end below the position alone may be a
-// stale answer, and is believed when it lasts.
+// stale answer, and is believed when it lasts. A leader that cannot tell is not
+// asked for ever: an end that is not below is believed when that lasts.
+//
+// Doubts outlive the state, since an end grows past its position as soon as
+// somebody writes. They do not outlive the planner: only the epoch does.
 func (p *Planner) truncated(ctx context.Context, l Logs) error {
-	st := p.st
 	var ask []batch.Position
 	for part, log := range l.Partitions {
-		at := st.at(part)
+		at := p.st.reached(part)
+		if p.off.noReached {
+			at = p.st.at(part)
+		}
 		known := at.Epoch >= 0 && log.Epoch >= 0 && at.Offset > 0
 		switch {
+		case p.doubts[part].stop:
 		case known && log.Epoch > at.Epoch:
 			ask = append(ask, at)
 		case log.End >= at.Offset || known && log.Epoch < at.Epoch:
-			delete(p.short, part)
+			delete(p.doubts, part)
 		default:
-			return p.ends(at, log.End)
+			p.ends(at, log.End)
 		}
 	}
+	if err := p.askEpochs(ctx, l, ask); err != nil {
+		return err
+	}
+	return p.doubted()
+}
+
+// reached is up to where a partition was planned, whatever of it is to be planned
+// again. Where an operator moved the offset that is all there is.
+func (st *state) reached(part int32) batch.Position {
+	at := st.at(part)
+	if next, ok := st.next[part]; ok && next.Offset >= at.Offset {
+		return next
+	}
+	return at
+}
+
+func (p *Planner) askEpochs(ctx context.Context, l Logs, ask []batch.Position) error {
 	if len(ask) == 0 {
 		return nil
 	}
@@ -38,36 +74,64 @@ func (p *Planner) truncated(ctx context.Context, l Logs) error {
 		end, ok := ends[at.Partition]
 		switch {
 		case ok && end < at.Offset:
-			return p.stop(at, end)
-		case ok:
-			delete(p.short, at.Partition)
+			p.stop(at, end)
+		case !ok && log.End < at.Offset:
+			p.ends(at, log.End)
+		case ok || p.off.noAsk || p.lasts(at.Partition, false, fmt.Errorf("partition %d of %s has leader epoch %d, which does not know where epoch %d ends: waiting whether that lasts",
+			at.Partition, p.cfg.Topic, log.Epoch, at.Epoch)):
+			delete(p.doubts, at.Partition)
 			at.Epoch = log.Epoch // the new leader has it all: not asked again
-			st.next[at.Partition] = at
-		case log.End < at.Offset:
-			return p.ends(at, log.End)
+			p.st.next[at.Partition] = at
 		}
 	}
 	return nil
 }
 
-// ends is a partition that ends below its position: an error in any case, since
-// nothing may be planned or committed, and the end of it when it lasts.
-func (p *Planner) ends(at batch.Position, end int64) error {
-	since, ok := p.short[at.Partition]
-	if !ok {
-		since = p.now()
-		p.short[at.Partition] = since
+// ends is a partition that ends below its position.
+func (p *Planner) ends(at batch.Position, end int64) {
+	if p.lasts(at.Partition, true, fmt.Errorf("partition %d of %s was planned up to %d and ends at %d: waiting whether that lasts", at.Partition, p.cfg.Topic, at.Offset, end)) {
+		p.stop(at, end)
 	}
-	if p.now().Sub(since) >= p.cfg.Quiet {
-		return p.stop(at, end)
-	}
-	return fmt.Errorf("partition %d of %s was planned up to %d and ends at %d: waiting whether that lasts", at.Partition, p.cfg.Topic, at.Offset, end)
 }
 
-func (p *Planner) stop(at batch.Position, end int64) error {
-	p.stopped = fmt.Errorf("%w: partition %d of %s was planned up to %d and ends at %d: see `starter resume --topic %s --at end`",
-		ErrTruncated, at.Partition, p.cfg.Topic, at.Offset, end, p.cfg.Topic)
-	p.until = p.now().Add(stoppedFor)
-	p.st = nil // what the operator decides is found by a takeover
-	return p.stopped
+// lasts tells whether a doubt was there for the quiet time.
+func (p *Planner) lasts(part int32, below bool, err error) bool {
+	d, ok := p.doubts[part]
+	if !ok || d.below != below {
+		d = doubt{topicID: p.st.topicID, since: p.now(), below: below}
+	}
+	d.err = err
+	p.doubts[part] = d
+	return p.now().Sub(d.since) >= p.cfg.Quiet
+}
+
+func (p *Planner) stop(at batch.Position, end int64) {
+	p.doubts[at.Partition] = doubt{topicID: p.st.topicID, stop: true, err: fmt.Errorf("%w: partition %d of %s was planned up to %d and ends at %d: see `starter resume --topic %s --at end`",
+		ErrTruncated, at.Partition, p.cfg.Topic, at.Offset, end, p.cfg.Topic)}
+}
+
+// doubted is an error while there is a doubt: nothing may be planned or
+// committed.
+func (p *Planner) doubted() (err error) {
+	for _, part := range slices.Sorted(maps.Keys(p.doubts)) {
+		d := p.doubts[part]
+		if d.stop {
+			p.stopped, p.until = d.err, p.now().Add(stoppedFor)
+			p.st = nil // what the operator decides is found by a takeover
+			return d.err
+		}
+		if err == nil {
+			err = d.err
+		}
+	}
+	return err
+}
+
+// decided forgets the doubts that an operator has decided, by moving an offset, and
+// those about a topic that is no more.
+func (p *Planner) decided(st *state) {
+	maps.DeleteFunc(p.doubts, func(part int32, d doubt) bool {
+		_, moved := st.back[part]
+		return moved || d.topicID != st.topicID
+	})
 }

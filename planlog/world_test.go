@@ -24,11 +24,13 @@ const (
 	maxFlight = 60  // no request lives longer in the network
 	visLag    = 5   // of visibility
 	visPage   = 3   // closed workflows that visibility lists
+	recently  = 3   // numbers that are looked at whatever it lists
 	heartbeat = 10  // an activity goes on so long after its workflow is gone
 	insertFor = 20  // and an insert so long after its activity
 	quietTime = heartbeat + insertFor + 1
 	lookFor   = 40 // a look is valid so long
 	tokenFor  = 90 // the server remembers a token at least so long
+	leaderLag = 20 // a leader answers from the log of a topic that was deleted
 	blockRecs = 4
 	window    = 4
 )
@@ -56,6 +58,12 @@ type opts struct {
 	// Faults beyond the design, and an operator's tool that keeps the metadata.
 	visEmpty, unmarkedLoss, keepMetadata bool
 	latest                               bool
+	// A process that gets the topic back is not told that it was another's.
+	silentRegain bool
+	// Commits have the generation of the moment, not of the planner's beginning.
+	lateStamp bool
+	// A leader that does not answer for an epoch is taken for one that cannot know.
+	leaveOut bool
 	// Answers to everything at once: named cases.
 	still bool
 }
@@ -123,7 +131,8 @@ type proc struct {
 	cache   map[string]Status
 	pl      *Planner
 	ticks   int
-	err     error // of the last tick
+	err     error   // of the last tick
+	saw     []int32 // truncated partitions of the last look
 }
 
 type world struct {
@@ -132,7 +141,11 @@ type world struct {
 	topics   int
 	topic    batch.TopicID
 	logs     map[int32]Log
+	created  int           // partitions that the topic began with
+	behind   map[int32]Log // what some leaders answer from the log of a topic that was deleted
+	until    int64         // so long
 	epochEnd map[int32]map[int32]int64
+	torn     map[int32]int64 // truncated below what was planned, to where, and no operator has decided yet
 	commits  map[int32]Commit
 	gen      int
 	fence    int  // commits of older generations are refused: the group was empty since
@@ -153,6 +166,7 @@ type world struct {
 	trace    []string
 	count    map[string]int
 	wiped    int64
+	deleted  map[string]int64 // by an operator, when
 	visEmpty bool
 	away     bool // Temporal does not answer
 	rng      *rand.Rand
@@ -165,10 +179,10 @@ func topicID(i int) batch.TopicID { return batch.TopicID{byte(i + 1)} }
 
 func newWorld(seed uint64, opt opts) *world {
 	return &world{
-		opt: opt, now: 1000, topic: topicID(0), topics: 1, owner: -1, wiped: -1, rng: rand.New(rand.NewPCG(seed, 1)),
-		logs: map[int32]Log{0: {}, 1: {}}, epochEnd: map[int32]map[int32]int64{}, commits: map[int32]Commit{}, runs: map[string]*run{},
+		opt: opt, now: 1000, topic: topicID(0), topics: 1, created: 2, owner: -1, wiped: -1, rng: rand.New(rand.NewPCG(seed, 1)),
+		logs: map[int32]Log{0: {}, 1: {}}, epochEnd: map[int32]map[int32]int64{}, torn: map[int32]int64{}, commits: map[int32]Commit{}, runs: map[string]*run{},
 		memory: seed%2 == 0,
-		tokens: map[string]int64{}, stored: map[key]int{}, lost: map[key]bool{}, excused: map[key]bool{}, erased: map[key]bool{}, count: map[string]int{}, rerun: map[string]bool{},
+		tokens: map[string]int64{}, stored: map[key]int{}, lost: map[key]bool{}, excused: map[key]bool{}, erased: map[key]bool{}, count: map[string]int{}, rerun: map[string]bool{}, deleted: map[string]int64{},
 	}
 }
 
@@ -203,12 +217,36 @@ func ask[T any](p *proc, name string, apply func() (T, error)) (T, error) {
 }
 
 func (p *proc) Logs(context.Context) (Logs, error) {
-	return ask(p, "logs", func() (Logs, error) { return Logs{p.w.topic, maps.Clone(p.w.logs)}, nil })
+	w := p.w
+	return ask(p, "logs", func() (Logs, error) {
+		l := Logs{w.topic, maps.Clone(w.logs)}
+		if len(w.logs) > w.created && !w.opt.still && w.rng.IntN(8) == 0 { // a broker that is behind does not know what was added
+			delete(l.Partitions, int32(len(w.logs)-1))
+		}
+		for part, log := range w.behind {
+			if _, ok := l.Partitions[part]; ok && w.now < w.until {
+				l.Partitions[part] = log
+			}
+		}
+		p.saw = nil
+		for part := range w.torn {
+			if _, ok := l.Partitions[part]; ok {
+				p.saw = append(p.saw, part)
+			}
+		}
+		return l, nil
+	})
 }
 
 func (p *proc) EpochEnds(_ context.Context, at []batch.Position) (map[int32]int64, error) {
 	return ask(p, "epochs", func() (map[int32]int64, error) {
 		m := map[int32]int64{}
+		if !p.w.opt.still && p.w.rng.IntN(3) == 0 {
+			if p.w.opt.leaveOut {
+				return m, nil
+			}
+			return nil, errRefused
+		}
 		for _, pos := range at {
 			if end, ok := p.w.epochEnd[pos.Partition][pos.Epoch]; ok {
 				m[pos.Partition] = end
@@ -224,6 +262,9 @@ func (p *proc) Fetch(context.Context) (map[int32]Commit, error) {
 
 func (p *proc) Commit(_ context.Context, id batch.TopicID, c map[int32]Commit) error {
 	w, gen := p.w, p.stamp
+	if w.opt.lateStamp {
+		gen = max(gen, p.gen)
+	}
 	_, err := ask(p, "commit", func() (any, error) {
 		if gen < w.fence {
 			return nil, errRefused
@@ -258,11 +299,20 @@ func (p *proc) alive() bool {
 }
 
 func (p *proc) Start(_ context.Context, b batch.Batch, again bool) error {
-	w := p.w
+	w, blind := p.w, slices.ContainsFunc(p.saw, p.knows)
 	_, err := ask(p, "start "+b.ID(), func() (any, error) {
 		r := w.runs[b.ID()]
 		if r != nil && (!again || r.status != Failed) {
 			return nil, ErrExists
+		}
+		if blind && len(w.torn) > 0 && b.TopicID == w.topic {
+			w.fail("TRUNCATED and planned on: %v", w.torn)
+		}
+		for _, pos := range b.Next { // back below the truncation: nobody can tell from here on
+			first, ok := begin(b, pos.Partition)
+			if cut, torn := w.torn[pos.Partition]; torn && !b.Replay && (pos.Offset <= cut || ok && first <= cut) {
+				delete(w.torn, pos.Partition)
+			}
 		}
 		w.logf("p%d starts %d %v lost %v opened %v next %v replay %v again %v", p.id, b.Number, b.Ranges, b.Lost, b.Opened, b.Next, b.Replay, again)
 		w.start(b)
@@ -317,22 +367,19 @@ func (p *proc) List(_ context.Context, prefix string) (map[int64]Status, error) 
 				continue
 			}
 			n, _ := strconv.ParseInt(num, 10, 64)
-			if w.now-r.at >= visLag && (r.status == Running || w.now-r.done < visLag) {
+			started, ended := w.now-r.at >= visLag, w.now-r.done >= visLag
+			switch {
+			case started && (r.status == Running || !ended):
 				m[n] = Running
-			} else {
+			case r.status == Failed || !started && !r.completed: // this run, or the one before
+				m[n] = Failed
+			default:
 				closed = append(closed, n)
 			}
 		}
 		slices.Sort(closed)
 		for _, n := range closed[max(0, len(closed)-visPage):] {
-			if r := w.runs[prefix+strconv.FormatInt(n, 10)]; w.now-r.at < visLag && !r.completed {
-				m[n] = Failed // of the run before
-			} else {
-				m[n] = Completed
-				if r.status == Failed {
-					m[n] = Failed
-				}
-			}
+			m[n] = Completed
 		}
 		return m, nil
 	})
@@ -406,7 +453,7 @@ func (w *world) spawn() *proc {
 			p.stamp = p.gen
 			clock := func() time.Time { return time.Unix(w.now, 0) }
 			p.pl = New(w.config(), p, p, p.alive, clock, w.nonce, slog.New(traceHandler{p}), Observer{})
-			p.pl.off = w.opt.off
+			p.pl.off, p.pl.recent = w.opt.off, recently
 			for p.gen >= 0 {
 				p.err = p.pl.Tick(context.Background())
 				p.ticks++
@@ -496,8 +543,13 @@ func (w *world) queue(p *proc, c *call) {
 	})
 }
 
-// cut: no request survives the restart of the server it was sent to.
-func (w *world) cut(c *call) bool { return strings.HasPrefix(c.name, "start ") && c.at <= w.wiped }
+// cut: no request survives the restart of the server it was sent to. Nor, for a
+// limit that is stated in the package's comment, what would start again what an
+// operator has deleted meanwhile.
+func (w *world) cut(c *call) bool {
+	id, start := strings.CutPrefix(c.name, "start ")
+	return start && (c.at <= w.wiped || c.at <= w.deleted[id])
+}
 
 func (w *world) crash(p *proc, how int) {
 	if p.dead {
@@ -535,7 +587,7 @@ func (w *world) assign(to int, clean bool) {
 	w.logf("group: owner p%d gen %d clean %v", to, w.gen, clean)
 	if to >= 0 {
 		p := w.procs[to]
-		p.stop = p.stop || again
+		p.stop = p.stop || again && !w.opt.silentRegain
 		p.gen, p.lastHB = w.gen, w.now
 	}
 }
@@ -640,11 +692,95 @@ func (w *world) checkAll() {
 	}
 }
 
+// elect makes another leader, with the log up to an offset. It may lack what was
+// planned, if that is to be known from the newest entry; what takes its offsets
+// is not told from it by coordinates.
+func (w *world) elect(part int32, end int64) {
+	l := w.logs[part]
+	if end < l.End {
+		m, ok := readBookmark(w.commits[part])
+		n, reached := w.newest(part)
+		_, torn := w.torn[part]
+		if !ok || m.Low != w.commits[part].Offset || m.TopicID != w.topic.String() || w.missesNewest(n) || reached.Epoch < 0 || reached.Offset <= end || torn {
+			return
+		}
+		w.torn[part] = end
+		for off := end; off < l.End; off++ {
+			w.excused[key{w.topic, part, off}] = true
+		}
+		for _, r := range w.requests {
+			if r.topic == w.topic {
+				r.Ranges = r.Ranges.Sub(batch.Ranges{{Partition: part, First: end, Last: l.End}})
+			}
+		}
+	}
+	if w.epochEnd[part] == nil {
+		w.epochEnd[part] = map[int32]int64{}
+	}
+	w.epochEnd[part][l.Epoch] = end
+	for e, at := range w.epochEnd[part] {
+		w.epochEnd[part][e] = min(at, end)
+	}
+	l.Epoch, l.End = l.Epoch+1, end
+	w.logs[part] = l
+	w.logf("elected for %d: epoch %d ends %d, torn %v", part, l.Epoch, l.End, w.torn)
+}
+
+// newest is the topic's newest entry, and where it ends in a partition.
+func (w *world) newest(part int32) (n int64, at batch.Position) {
+	n, at.Epoch = -1, -1
+	for _, r := range w.runs {
+		if r.e.TopicID == w.topic && r.e.Number > n {
+			n, at.Epoch = r.e.Number, -1
+			if i := slices.IndexFunc(r.e.Next, func(p batch.Position) bool { return p.Partition == part }); i >= 0 {
+				at = r.e.Next[i]
+			}
+		}
+	}
+	return n, at
+}
+
+// knows is whether a truncation shows in what the planner knows: not when it goes
+// back below that, be it an operator's decision or an entry that was on its way.
+func (p *proc) knows(part int32) bool {
+	_, newest := p.w.newest(part)
+	at := p.pl.st.reached(part)
+	cut, torn := p.w.torn[part]
+	return torn && at.Offset > cut && (at.Epoch >= 0 || newest.Epoch < 0)
+}
+
+// missesNewest is whether a bookmark knows of a newer entry: its epoch is lost with it.
+func (w *world) missesNewest(n int64) bool {
+	for _, c := range w.commits {
+		if m, ok := readBookmark(c); ok && m.TopicID == w.topic.String() && n < m.Number-1 {
+			return true
+		}
+	}
+	return false
+}
+
+// resume is an operator's, when a topic stands still. It may have been decided
+// before, and that deleted before any planner saw it.
+func (w *world) resume() {
+	w.assign(-1, true)
+	w.behind = nil
+	all := len(w.torn) == 0
+	for part, l := range w.logs {
+		if _, torn := w.torn[part]; all || torn {
+			w.moveOffset(part, l.End)
+		}
+	}
+}
+
 // settle lets everything work without a fault until it has caught up.
 func (w *world) settle(o *proc) {
 	for range 6000 {
 		w.now++
 		o.step(answered)
+		if errors.Is(o.err, ErrTruncated) && o.gen >= 0 {
+			w.resume()
+			o.err = nil
+		}
 		if o.gen < 0 {
 			w.assign(o.id, true)
 		}
