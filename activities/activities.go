@@ -51,9 +51,12 @@ type Activities struct {
 	Killer   *clickhouse.Killer
 	Queries  driver.Conn            // everything that is neither a look nor a block
 	Kinds    map[string]record.Kind // by topic
-	Metrics  *Metrics
 
-	free sync.Map // by kind: *sync.Pool of *record.Block
+	LetterTopics LetterTopics
+	Metrics      *Metrics
+
+	free      sync.Map // by kind: *sync.Pool of *record.Block
+	searching sync.Mutex
 }
 
 // lend hands out an empty block; columns keep their capacity between batches.

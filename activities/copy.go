@@ -113,9 +113,19 @@ func (a *Activities) cut(ctx context.Context, r kgo.ProduceResult) error {
 	return r.Err
 }
 
+// LetterTopics is how topics of copies are made when they are missing.
+type LetterTopics struct {
+	Partitions int32         // 0: one
+	Retention  time.Duration // 0: the broker's default
+}
+
 // createTopic makes the topic with the broker's default replication.
 func (a *Activities) createTopic(ctx context.Context, topic string) error {
-	r, err := kadm.NewClient(a.Producer).CreateTopic(ctx, 1, -1, nil, topic)
+	configs := map[string]*string{}
+	if a.LetterTopics.Retention > 0 {
+		configs["retention.ms"] = kadm.StringPtr(strconv.FormatInt(a.LetterTopics.Retention.Milliseconds(), 10))
+	}
+	r, err := kadm.NewClient(a.Producer).CreateTopic(ctx, max(1, a.LetterTopics.Partitions), -1, configs, topic)
 	if err == nil {
 		err = r.Err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.temporal.io/sdk/activity"
@@ -53,7 +54,8 @@ type Isolated struct {
 // with the engine Null, which checks the same constraints and has no parts and no
 // views. One bad row among n costs 2·log₂(n)+1 trials at most.
 //
-// The block is in memory twice, raw and as columns, as an insert's is once.
+// The block is in memory twice, raw and as columns. So there is one search at a
+// time in a worker; another one waits, and heartbeats.
 func (a *Activities) Isolate(ctx context.Context, in IsolateInput) (Isolated, error) {
 	kind, err := a.kind(in.Topic)
 	if err != nil {
@@ -61,6 +63,11 @@ func (a *Activities) Isolate(ctx context.Context, in IsolateInput) (Isolated, er
 	}
 	ctx, beat := a.pulse(ctx, Progress{})
 	defer beat.stop()
+	a.searching.Lock()
+	defer a.searching.Unlock()
+	if ctx.Err() != nil {
+		return Isolated{}, failIn(ctx, troubleOf(context.Cause(ctx)))
+	}
 	s := &search{in: in, probe: a.Inserter.Probe(kind.Table()), block: a.lend(kind), bad: map[int]bool{}, guard: in.Flood > 0}
 	defer a.giveBack(kind, s.block)
 	defer s.probe.Close()
@@ -75,10 +82,10 @@ func (a *Activities) Isolate(ctx context.Context, in IsolateInput) (Isolated, er
 	return out, nil
 }
 
-// raw is a record's value within the search's arena, and where it belongs.
+// raw is a record's value, and where it belongs.
 type raw struct {
-	from, to int
-	at       record.Coordinates
+	value []byte
+	at    record.Coordinates
 }
 
 // search bisects the rows of one block.
@@ -86,7 +93,6 @@ type search struct {
 	in    IsolateInput
 	probe *clickhouse.Probe
 	block *record.Block
-	arena []byte
 	rows  []raw
 
 	bad   map[int]bool // rows that the server refuses, maxBad at most
@@ -124,16 +130,14 @@ func (s *search) keep(rec *kgo.Record) {
 	if s.block.Append(rec.Value, at) != nil {
 		return
 	}
-	from := len(s.arena)
-	s.arena = append(s.arena, rec.Value...)
-	s.rows = append(s.rows, raw{from, len(s.arena), at})
+	s.rows = append(s.rows, raw{slices.Clone(rec.Value), at})
 }
 
 // try tells whether the clone takes the rows [lo, hi).
 func (s *search) try(ctx context.Context, lo, hi int) (bool, error) {
 	s.block.Reset()
 	for _, r := range s.rows[lo:hi] {
-		if err := s.block.Append(s.arena[r.from:r.to], r.at); err != nil {
+		if err := s.block.Append(r.value, r.at); err != nil {
 			return false, err // it was decoded before
 		}
 	}

@@ -2,6 +2,7 @@ package activities
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -63,4 +64,25 @@ func TestLettersThatKafkaHasDeletedAreLostAndNotRouted(t *testing.T) {
 	require.Equal(t, Lost, TroubleOf(err).Class)
 	require.Equal(t, &Gone{Partition: 1, Start: 60}, TroubleOf(err).Gone)
 	require.Equal(t, 0, b.count("SELECT count() FROM dead_letters"))
+}
+
+func TestATopicOfCopiesIsMadeAsConfigured(t *testing.T) {
+	b := setup(t)
+	b.LetterTopics = LetterTopics{Partitions: 3, Retention: 2 * time.Hour}
+	b.produce(20, 10)
+	in, out := b.insert(b.job(19))
+	_, err := run[Routed](b, b.DeadLetter, letter(in, out))
+	require.NoError(t, err)
+	topics, err := b.adm.ListTopics(b.ctx, DeadLetterTopic(topic))
+	require.NoError(t, err)
+	require.Len(t, topics[DeadLetterTopic(topic)].Partitions, 3)
+	configs, err := b.adm.DescribeTopicConfigs(b.ctx, DeadLetterTopic(topic))
+	require.NoError(t, err)
+	c, err := configs.On(DeadLetterTopic(topic), nil)
+	require.NoError(t, err)
+	for _, kv := range c.Configs {
+		if kv.Key == "retention.ms" {
+			require.Equal(t, "7200000", kv.MaybeValue())
+		}
+	}
 }

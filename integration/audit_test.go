@@ -74,6 +74,7 @@ func (s *scene) places(from string) (out []string) {
 }
 
 func TestAnAuditFindsPlantedFaultsAndItsRepairMendsTheGaps(t *testing.T) {
+	t.Parallel()
 	s := newScene(t)
 	s.send(20_000)
 	s.exact()

@@ -69,6 +69,7 @@ func tables(ctx context.Context, t *testing.T, r *rig.Rig, database string) (ddl
 }
 
 func TestAProgramThatCannotGoOnSaysWhyInALineForEachCauseAndExits(t *testing.T) {
+	t.Parallel()
 	ctx, r := servers(t)
 	host, port := nobody(t)
 	for _, sql := range []string{
@@ -148,6 +149,7 @@ func TestAProgramThatCannotGoOnSaysWhyInALineForEachCauseAndExits(t *testing.T) 
 }
 
 func TestAProgramThatCanWaitSaysForWhatInOneLineAndGoesOnWhenItIsThere(t *testing.T) {
+	t.Parallel()
 	ctx, r := servers(t)
 	for name, c := range map[string]struct {
 		program         string
@@ -181,6 +183,7 @@ func TestAProgramThatCanWaitSaysForWhatInOneLineAndGoesOnWhenItIsThere(t *testin
 }
 
 func TestAServerThatAcceptsAndSaysNothingIsNamedAndNothingIsLost(t *testing.T) {
+	t.Parallel()
 	ctx, r := servers(t)
 	for _, s := range []*stack.Server{r.Kafka, r.ClickHouse, r.Temporal} {
 		require.NoError(t, s.Freeze())
@@ -223,6 +226,7 @@ func TestAServerThatAcceptsAndSaysNothingIsNamedAndNothingIsLost(t *testing.T) {
 }
 
 func TestNoOutputHasASecret(t *testing.T) {
+	t.Parallel()
 	_, r := servers(t, "LOG_LEVEL=debug")
 	host, port := nobody(t)
 	ingest := []string{"CLICKHOUSE_USER=ingest", "CLICKHOUSE_PASSWORD=" + secret}
@@ -251,6 +255,7 @@ func TestNoOutputHasASecret(t *testing.T) {
 }
 
 func TestAConsumerWithoutTemporalLeavesTheTopicsToAnother(t *testing.T) {
+	t.Parallel()
 	s := newScene(t)
 	s.send(2000)
 	host, port := nobody(t)
@@ -265,6 +270,7 @@ func TestAConsumerWithoutTemporalLeavesTheTopicsToAnother(t *testing.T) {
 }
 
 func TestAMissingTopicHoldsUpNoOtherAndIsIngestedOnceItIsThere(t *testing.T) {
+	t.Parallel()
 	ctx, r := servers(t)
 	const name = "not_there"
 	worker, err := r.Worker("TOPIC_EVENTS=" + name)
@@ -315,6 +321,7 @@ func (s *scene) placed(topic, table string) int64 {
 }
 
 func TestATableThatIsDroppedOrLosesAColumnBlocksItsTopicAndLosesNothing(t *testing.T) {
+	t.Parallel()
 	s := newScene(t)
 	s.send(2000)
 	s.exact()

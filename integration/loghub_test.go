@@ -113,6 +113,7 @@ func roughLog(t *testing.T, of string) string {
 }
 
 func TestRealLogsAreRowsByteForByteThroughAKilledConsumer(t *testing.T) {
+	t.Parallel()
 	paths, err := filepath.Glob(filepath.Join(logHub(t), "*.log"))
 	require.NoError(t, err)
 	require.NotEmpty(t, paths)

@@ -30,6 +30,7 @@ func (s *scene) reset() {
 }
 
 func TestOffsetsSetBackDoubleNothing(t *testing.T) {
+	t.Parallel()
 	s := newScene(t)
 	s.send(20_000)
 	s.exact()
@@ -45,6 +46,7 @@ func TestOffsetsSetBackDoubleNothing(t *testing.T) {
 }
 
 func TestOffsetsSetBackWhileBatchesRunAndAPlannerIsFrozen(t *testing.T) {
+	t.Parallel()
 	s := newScene(t)
 	s.send(30_000)
 	s.stored(1)
@@ -62,6 +64,7 @@ func TestOffsetsSetBackWhileBatchesRunAndAPlannerIsFrozen(t *testing.T) {
 }
 
 func TestTruncatedTableIsFilledAgainByAReset(t *testing.T) {
+	t.Parallel()
 	s := newScene(t)
 	s.send(20_000)
 	s.exact()
@@ -73,6 +76,7 @@ func TestTruncatedTableIsFilledAgainByAReset(t *testing.T) {
 }
 
 func TestATopicCreatedAgainIsStoredAnew(t *testing.T) {
+	t.Parallel()
 	s := newScene(t)
 	s.send(10_000)
 	s.exact()

@@ -82,12 +82,14 @@ func (s *scene) exact() {
 }
 
 func TestEveryRecordEndsInOnePlace(t *testing.T) {
+	t.Parallel()
 	s := newScene(t)
 	s.send(30_000)
 	s.exact()
 }
 
 func TestWorkerKilledDuringInserts(t *testing.T) {
+	t.Parallel()
 	s := newScene(t)
 	for range 4 {
 		s.send(20_000)
@@ -99,6 +101,7 @@ func TestWorkerKilledDuringInserts(t *testing.T) {
 }
 
 func TestConsumerKilledBetweenSteps(t *testing.T) {
+	t.Parallel()
 	s := newScene(t)
 	for i := range 6 {
 		s.send(10_000)
@@ -110,6 +113,7 @@ func TestConsumerKilledBetweenSteps(t *testing.T) {
 }
 
 func TestClickHouseKilledFor15Seconds(t *testing.T) {
+	t.Parallel()
 	s := newScene(t)
 	s.send(20_000)
 	s.stored(1)
@@ -121,6 +125,7 @@ func TestClickHouseKilledFor15Seconds(t *testing.T) {
 }
 
 func TestClickHouseFrozenFor15Seconds(t *testing.T) {
+	t.Parallel()
 	s := newScene(t)
 	s.send(20_000)
 	s.stored(1)
@@ -132,6 +137,7 @@ func TestClickHouseFrozenFor15Seconds(t *testing.T) {
 }
 
 func TestTemporalKilledAndRestarted(t *testing.T) {
+	t.Parallel()
 	s := newScene(t)
 	s.send(20_000)
 	s.stored(1)
@@ -142,6 +148,7 @@ func TestTemporalKilledAndRestarted(t *testing.T) {
 }
 
 func TestAFrozenConsumerThawsAfterItsSession(t *testing.T) {
+	t.Parallel()
 	s := newScene(t)
 	second, err := s.Rig.Consumer()
 	require.NoError(t, err)

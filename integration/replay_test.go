@@ -72,6 +72,7 @@ func (s *scene) inserted(since time.Time, where string) int64 {
 }
 
 func TestReplayBringsBackExactlyWhatIsMissing(t *testing.T) {
+	t.Parallel()
 	s := newScene(t)
 	s.send(20_000)
 	s.exact()
@@ -92,6 +93,7 @@ func TestReplayBringsBackExactlyWhatIsMissing(t *testing.T) {
 }
 
 func TestReplaySurvivesTheDeathOfConsumerAndWorker(t *testing.T) {
+	t.Parallel()
 	s := newScene(t, "BATCH_RECORDS=300") // so that the replay is many batches
 	s.send(30_000)
 	s.exact()

@@ -288,6 +288,7 @@ func (s *scene) slow() {
 
 // The minute that the long test has ten of.
 func TestAnOutageOfAMinuteUnderLoadStaysBoundedAndIsOverSoonAfterItsEnd(t *testing.T) {
+	t.Parallel()
 	outage(t, time.Minute)
 }
 

@@ -58,6 +58,7 @@ func variable(in reflect.Type, field string, kind reflect.Type) string {
 // words say what a value of the type looks like.
 var words = map[reflect.Type]string{
 	reflect.TypeFor[int]():           "number",
+	reflect.TypeFor[int32]():         "number",
 	reflect.TypeFor[int64]():         "number",
 	reflect.TypeFor[bool]():          "value: true or false",
 	reflect.TypeFor[time.Duration](): "duration, like 1s",

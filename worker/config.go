@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"go.temporal.io/sdk/client"
 
@@ -19,9 +20,13 @@ type Config struct {
 	ClickHouse clickhouse.Config
 	Temporal   client.Options
 
-	InsertsAt   int        `env:"WORKER_INSERTS" envDefault:"3"`
-	MemoryLimit int64      `env:"WORKER_MEMORY_MIB" envDefault:"500"`
-	TTLDays     int        `env:"TTL_DAYS" envDefault:"0"`
+	InsertsAt   int   `env:"WORKER_INSERTS" envDefault:"3"`
+	MemoryLimit int64 `env:"WORKER_MEMORY_MIB" envDefault:"500"`
+	TTLDays     int   `env:"TTL_DAYS" envDefault:"0"`
+
+	LetterPartitions int32         `env:"DLQ_PARTITIONS" envDefault:"1"`
+	LetterRetention  time.Duration `env:"DLQ_RETENTION" envDefault:"0s"`
+
 	MetricsAddr string     `env:"METRICS_ADDR" envDefault:"127.0.0.1:9465"`
 	LogLevel    slog.Level `env:"LOG_LEVEL" envDefault:"info"`
 }
@@ -48,6 +53,12 @@ func (c Config) validate() error {
 	}
 	if c.TTLDays < 0 {
 		errs = append(errs, fmt.Errorf("TTL_DAYS is %d: give the days to keep rows, or 0 to keep them for ever", c.TTLDays))
+	}
+	if c.LetterPartitions < 1 || c.LetterPartitions > 1000 {
+		errs = append(errs, fmt.Errorf("DLQ_PARTITIONS is %d: give a number from 1 to 1000", c.LetterPartitions))
+	}
+	if c.LetterRetention < 0 || c.LetterRetention > 0 && c.LetterRetention < time.Minute {
+		errs = append(errs, fmt.Errorf("DLQ_RETENTION is %s: give a minute or more, like 168h, or 0s for the broker's default", c.LetterRetention))
 	}
 	return errors.Join(append(errs, settings.MetricsAddr(c.MetricsAddr))...)
 }

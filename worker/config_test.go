@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var ours = regexp.MustCompile(`^(KAFKA|TOPIC|CLICKHOUSE|WORKER|TTL|METRICS|LOG)_`)
+var ours = regexp.MustCompile(`^(KAFKA|TOPIC|CLICKHOUSE|WORKER|TTL|DLQ|METRICS|LOG)_`)
 
 func TestEveryProblemOfTheWorkerIsReportedByItsVariable(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -20,6 +20,7 @@ func TestEveryProblemOfTheWorkerIsReportedByItsVariable(t *testing.T) {
 		"no metrics":              {map[string]string{"METRICS_ADDR": "off"}, nil},
 		"inserts":                 {map[string]string{"WORKER_INSERTS": "0"}, []string{"WORKER_INSERTS is 0"}},
 		"memory":                  {map[string]string{"WORKER_MEMORY_MIB": "100"}, []string{"WORKER_MEMORY_MIB is 100"}},
+		"dead letter topics":      {map[string]string{"DLQ_PARTITIONS": "0", "DLQ_RETENTION": "3s"}, []string{"DLQ_PARTITIONS is 0", "DLQ_RETENTION is 3s"}},
 		"TTL":                     {map[string]string{"TTL_DAYS": "-1"}, []string{"TTL_DAYS is -1"}},
 		"metrics":                 {map[string]string{"METRICS_ADDR": "here"}, []string{"METRICS_ADDR"}},
 		"one topic for two kinds": {map[string]string{"TOPIC_EVENTS": "ai_backlog_logs"}, []string{"TOPIC_EVENTS"}},

@@ -58,7 +58,8 @@ func run(ctx context.Context, cfg Config) error {
 	defer temporal.Close()
 	a := &activities.Activities{
 		Temporal: temporal, Batches: temporal, Reader: kafka.NewReader(s.broker), Producer: s.broker, Looker: clickhouse.NewLooker(s.queries), Inserter: s.inserter,
-		Killer: s.killer, Queries: s.queries, Kinds: cfg.Topics.Kinds(), Metrics: activities.NewMetrics(reg, cfg.Topics.Names()),
+		Killer: s.killer, Queries: s.queries, Kinds: cfg.Topics.Kinds(),
+		LetterTopics: activities.LetterTopics{Partitions: cfg.LetterPartitions, Retention: cfg.LetterRetention}, Metrics: activities.NewMetrics(reg, cfg.Topics.Names()),
 	}
 	batches, operations := newWorker(temporal, cfg, a), newOperations(temporal, a)
 	for _, w := range []worker.Worker{batches, operations} {
