@@ -66,6 +66,10 @@ fmt: $(TOOLS)/built ## Format all Go files
 bench: ## Measure the whole path on this machine: rows per second, and the CPU that each process takes
 	cd integration && go run ./bench
 
+.PHONY: screenshots
+screenshots: ## Take the pictures of docs/operations.md again, of a running stack through headless Chromium
+	cd integration && go run ./screenshots
+
 .PHONY: build
 build: ## Build the programs into bin/
 	go build -trimpath -o bin/ ./consumer ./worker ./starter

@@ -148,12 +148,13 @@ func (i *ingest) idleBecause() string {
 	return "the batch is on its way and waits for nobody"
 }
 
-func choices(can []Verb) string {
-	var out []string
-	for _, v := range can {
+func choices(can []Verb) string { return "choose " + strings.Join(words(can), ", ") }
+
+func words(verbs []Verb) (out []string) {
+	for _, v := range verbs {
 		out = append(out, string(v))
 	}
-	return "choose " + strings.Join(out, ", ")
+	return out
 }
 
 // given consumes a decision if it is one of these.

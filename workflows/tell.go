@@ -68,6 +68,7 @@ func (i *ingest) details(id string) string {
 	out := fmt.Sprintf("**%s** since %s\n\n| | |\n|---|---|\n| batch | %s |\n| error | %s |\n| message | %s |\n\n%s",
 		i.state, i.since.UTC().Format("2006-01-02 15:04:05 MST"), i.summary(), name, cell(t.Message), i.next())
 	if can := i.options(); len(can) > 0 {
+		out += " You may decide: " + strings.Join(words(can), ", ") + "." // the UI cuts the ends of long commands
 		out += "\n\n```\n"
 		for _, v := range can {
 			out += "starter resolve " + id + " " + string(v)
