@@ -119,6 +119,8 @@ func troubleOf(err error) Trouble {
 		return own.trouble
 	case errors.As(err, &lost):
 		return Trouble{Class: Lost, Name: "KAFKA_RECORDS_LOST", Message: err.Error(), Gone: &Gone{lost.Partition, lost.Start}}
+	case kafka.IsAuth(err):
+		return Trouble{Class: Blocked, Name: "KAFKA_ACCESS_DENIED", Message: kafka.Hint(err).Error()}
 	case errors.Is(err, kafka.ErrTopicGone):
 		return Trouble{Class: Lost, Name: "KAFKA_TOPIC_DELETED", Message: err.Error(), Gone: &Gone{Partition: -1}}
 	}

@@ -3,10 +3,12 @@ package activities
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 
@@ -60,4 +62,10 @@ func TestAnUnreachableClickHouseIsAnOutageWithoutDoubt(t *testing.T) {
 	require.Equal(t, clickhouse.Unreachable, trouble.Name)
 	require.False(t, trouble.Progress.Doubt, "nothing can have been sent: nobody has to wait")
 	b.exact(0)
+}
+
+func TestARightThatKafkaDeniesIsAnOperatorsToGive(t *testing.T) {
+	trouble := troubleOf(fmt.Errorf("copy: %w", kerr.TopicAuthorizationFailed))
+	require.Equal(t, Blocked, trouble.Class)
+	require.Equal(t, "KAFKA_ACCESS_DENIED", trouble.Name)
 }

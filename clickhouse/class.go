@@ -3,6 +3,7 @@ package clickhouse
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/ClickHouse/ch-go"
 	"github.com/ClickHouse/ch-go/proto"
@@ -130,7 +131,15 @@ func Classify(err error) *Failure {
 		return f
 	}
 	f.Class, f.Name = codes[f.Code].class, Name(f.Code)
+	f.Message = oneLine(f.Message)
 	return f
+}
+
+// oneLine is the first paragraph in one line: what follows is the server's advice
+// to whoever has installed it.
+func oneLine(message string) string {
+	first, _, _ := strings.Cut(message, "\n\n")
+	return strings.Join(strings.Fields(first), " ")
 }
 
 // Name is the error's name in ClickHouse's sources. The native protocol carries

@@ -85,3 +85,8 @@ func TestNamesAreTheServersOwn(t *testing.T) {
 	}
 	require.Equal(t, "Error(12345)", clickhouse.Name(12345))
 }
+
+func TestAMessageIsOneLineWithoutTheServersAdviceToItsInstaller(t *testing.T) {
+	f := clickhouse.Classify(&chgo.Exception{Code: 516, Message: "default: Authentication failed: password is incorrect.\n\nIf you have installed ClickHouse and forgot the password,\nyou can reset it."})
+	require.Equal(t, "default: Authentication failed: password is incorrect.", f.Message)
+}

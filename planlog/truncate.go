@@ -106,8 +106,8 @@ func (p *Planner) lasts(part int32, below bool, err error) bool {
 }
 
 func (p *Planner) stop(at batch.Position, end int64) {
-	p.doubts[at.Partition] = doubt{topicID: p.st.topicID, stop: true, err: fmt.Errorf("%w: partition %d of %s was planned up to %d and ends at %d: stop the consumers, move the group's offset with kafka-consumer-groups.sh --group %s --topic %s:%d --reset-offsets --to-latest --execute, and start them",
-		ErrTruncated, at.Partition, p.cfg.Topic, at.Offset, end, p.cfg.Group, p.cfg.Topic, at.Partition)}
+	p.doubts[at.Partition] = doubt{topicID: p.st.topicID, stop: true, err: fmt.Errorf("%w: partition %d of %s was planned up to %d and ends at %d: do what docs/operations.md says of a topic that stands still; rows of what was lost are in the way of new records",
+		ErrTruncated, at.Partition, p.cfg.Topic, at.Offset, end)}
 }
 
 // doubted is an error while there is a doubt: nothing may be planned or

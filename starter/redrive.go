@@ -162,6 +162,7 @@ func (f redriveFlags) start(ctx context.Context, c temporal, group string, l act
 
 func (f redriveFlags) await(ctx context.Context, c temporal, id string, out, log io.Writer) error {
 	var res workflows.RedriveResult
+	told := ""
 	err := (&following{
 		c: c, id: id, what: "redrive", kind: "Redrive", log: log, hint: "it needs a worker",
 		ask: func(ctx context.Context) (p progress, err error) {
@@ -170,6 +171,10 @@ func (f redriveFlags) await(ctx context.Context, c temporal, id string, out, log
 			if err == nil {
 				err = v.Get(&r)
 			}
+			if r.Trouble != told && r.Trouble != "" {
+				_, _ = fmt.Fprintf(log, "redrive %s; the workflow's current details say what is wrong and what may be done\n", r.Trouble)
+			}
+			told = r.Trouble
 			return progress{done: r.Picked, doing: fmt.Sprintf("%d taken, %d stored, %d stay dead", r.Picked, r.Stored, r.Refused), begun: err == nil}, err
 		},
 	}).wait(ctx, &res)

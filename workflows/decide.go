@@ -12,9 +12,9 @@ import (
 // first.
 func (i *ingest) carryOut(ctx workflow.Context) error {
 	i.deciding = true
-	defer func() { i.deciding = false }()
+	defer func() { i.deciding, i.touching = false, false }()
 	d := *i.decision
-	workflow.SetCurrentDetails(ctx, "**"+d.String()+"** is carried out: it waits until nothing of the batch can land any more, then looks what is absent.")
+	workflow.SetCurrentDetails(ctx, "**"+d.String()+"** waits until nothing of the batch can land any more, and for a look; then it takes effect on what is absent. `retry` takes it back until then.")
 	if err := i.settle(ctx); err != nil {
 		return err
 	}
@@ -30,7 +30,10 @@ func (i *ingest) carryOut(ctx workflow.Context) error {
 		if at.Len() == 0 {
 			break
 		}
-		more = !seen.Complete
+		if i.decision == nil { // taken back
+			return nil
+		}
+		more, i.touching = !seen.Complete, true
 		if d.Verb == Skip {
 			err = i.skip(ctx, at, d.Reason)
 		} else {
@@ -40,7 +43,9 @@ func (i *ingest) carryOut(ctx workflow.Context) error {
 			return err
 		}
 	}
-	i.decided()
+	if i.decision != nil {
+		i.decided("")
+	}
 	i.idle = 0
 	return nil
 }

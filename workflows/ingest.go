@@ -95,6 +95,7 @@ type ingest struct {
 	skipped  batch.Ranges       // what an operator dropped
 	decision *Decision          // to be carried out
 	deciding bool               // nothing is interrupted now
+	touching bool               // the decision has begun to take effect
 
 	letters string                       // ID of the redrive, if it is one
 	refused batch.Ranges                 // dead letters of the block that stay dead

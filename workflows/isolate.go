@@ -82,7 +82,7 @@ func (i *ingest) hold(ctx workflow.Context, why string) error {
 		i.approved = true
 	}
 	if i.decision != nil && i.decision.Verb == DeadLetter && !i.decision.All { // of what is at fault: the same as to approve
-		i.decided()
+		i.decided("")
 		i.approved = true
 	}
 	return nil

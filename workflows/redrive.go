@@ -36,6 +36,9 @@ type RedriveResult struct {
 	Refused int64 `json:"refused"`        // stay dead, with today's reason
 	Gone    int64 `json:"gone,omitempty"` // were deleted by hand meanwhile
 	Retries int   `json:"retries"`
+	// Trouble is how it stands, in an answer of QueryProgress: a state and the
+	// error's name.
+	Trouble string `json:"trouble,omitempty"`
 }
 
 // redriveBlock is how many dead letters go in with one insert. refusedBlock is
@@ -65,7 +68,7 @@ func Redrive(ctx workflow.Context, in RedriveInput) (RedriveResult, error) {
 	if err := i.listen(ctx); err != nil {
 		return r.out, err
 	}
-	if err := workflow.SetQueryHandler(ctx, QueryProgress, func() (RedriveResult, error) { return r.out, nil }); err != nil {
+	if err := workflow.SetQueryHandler(ctx, QueryProgress, func() (RedriveResult, error) { return r.progress(), nil }); err != nil {
 		return r.out, err
 	}
 	if in.Again {
@@ -87,6 +90,14 @@ func Redrive(ctx workflow.Context, in RedriveInput) (RedriveResult, error) {
 	}
 	workflow.SetCurrentDetails(ctx, r.String())
 	return r.out, nil
+}
+
+func (r *redrive) progress() RedriveResult {
+	out := r.out
+	if r.i.state == waiting || r.i.state == blocked {
+		out.Trouble = string(r.i.state) + ": " + r.i.trouble.Name
+	}
+	return out
 }
 
 // String is one line on how far it is.
@@ -144,6 +155,12 @@ func (r *redrive) block(ctx workflow.Context) (bool, error) {
 	}
 	r.in.After = &picked.Last
 	r.count()
+	if i.state != "" { // what held this block up is over
+		i.state, i.since = "", time.Time{}
+		if err := workflow.UpsertTypedSearchAttributes(ctx, AttributeState.ValueUnset(), AttributeError.ValueUnset()); err != nil {
+			return false, err
+		}
+	}
 	workflow.SetCurrentDetails(ctx, r.String())
 	if r.in.Rate > 0 {
 		return true, workflow.Sleep(ctx, time.Duration(picked.Ranges.Len())*time.Second/time.Duration(r.in.Rate))

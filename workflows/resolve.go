@@ -32,7 +32,7 @@ func Verbs() []Verb { return []Verb{Retry, DeadLetter, Approve, Accept, Skip} }
 
 // Decision is an operator's. Skip and dead letter take effect when the running
 // activity has ended, after the quiet time and a look, so that only records that
-// are absent are touched.
+// are absent are touched. Until then retry takes them back.
 type Decision struct {
 	Verb   Verb   `json:"verb"`
 	Reason string `json:"reason,omitempty"`
@@ -84,6 +84,11 @@ func (i *ingest) listen(ctx workflow.Context) error {
 
 // take keeps a decision for whoever waits for it.
 func (i *ingest) take(d Decision) string {
+	if i.pending() {
+		was := i.decision.Verb
+		i.decided("taken back: ")
+		return fmt.Sprintf("%s is taken back", was)
+	}
 	i.decision = &d
 	if d.Verb == Skip || d.Verb == DeadLetter {
 		return fmt.Sprintf("%s: takes effect when nothing of the batch can land any more (about a minute), on records that are absent then", d.Verb)
@@ -98,6 +103,10 @@ func (i *ingest) refuse(d Decision) error {
 		return errors.New("skip drops records for ever: give the reason, which is kept")
 	case len(d.Reason) > maxReason:
 		return fmt.Errorf("the reason has %d bytes: give %d at most", len(d.Reason), maxReason)
+	case i.pending() && d.Verb == Retry:
+		return nil // it takes the other decision back
+	case i.pending():
+		return fmt.Errorf("%s waits to be carried out: choose retry to take it back", i.decision.Verb)
 	case i.decision != nil:
 		return fmt.Errorf("%s is being carried out", i.decision.Verb)
 	}
@@ -161,7 +170,7 @@ func words(verbs []Verb) (out []string) {
 func (i *ingest) given(verbs ...Verb) (Verb, bool) {
 	for _, v := range verbs {
 		if i.decision != nil && i.decision.Verb == v {
-			i.decided()
+			i.decided("")
 			return v, true
 		}
 	}
@@ -169,14 +178,19 @@ func (i *ingest) given(verbs ...Verb) (Verb, bool) {
 }
 
 // decided records the decision in the outcome and forgets it.
-func (i *ingest) decided() {
+func (i *ingest) decided(how string) {
 	if len(i.out.Decisions) < batch.MaxDecisions {
-		i.out.Decisions = append(i.out.Decisions, i.decision.String())
+		i.out.Decisions = append(i.out.Decisions, how+i.decision.String())
 	}
 	i.decision = nil
 }
 
+// pending tells whether a decision to drop or route records waits to take effect.
+func (i *ingest) pending() bool {
+	return i.decision != nil && !i.touching && (i.decision.Verb == Skip || i.decision.Verb == DeadLetter)
+}
+
 // interrupted tells whether a decision waits that ends the trying.
 func (i *ingest) interrupted() bool {
-	return !i.deciding && i.decision != nil && (i.decision.Verb == Skip || i.decision.Verb == DeadLetter)
+	return !i.deciding && i.pending()
 }

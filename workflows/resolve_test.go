@@ -214,9 +214,24 @@ func TestDecisionsOnAWaitingBatchTouchOnlyWhatIsAbsentThen(t *testing.T) {
 			require.EqualValues(t, 50, o.Stored)
 			require.EqualValues(t, 150, o.Skipped+o.DeadLettered)
 			require.NotEmpty(t, w.settled)
-			require.Contains(t, again.rejected[0], "is being carried out")
+			require.Contains(t, again.rejected[0], "choose retry to take it back")
 		})
 	}
+}
+
+// The table comes back before the skip that was decided without it has begun.
+func TestADecisionThatHasNotBegunCanBeTakenBack(t *testing.T) {
+	w := newWorld(t)
+	blocked := func(activities.InsertInput) error {
+		return problem(activities.Trouble{Class: activities.Blocked, Code: 60, Name: "UNKNOWN_TABLE", Message: "no logs"})
+	}
+	w.insert = []func(activities.InsertInput) error{blocked, blocked}
+	w.decide(10*time.Second, Decision{Verb: Skip, Reason: "in despair"})
+	back := w.decide(20*time.Second, Decision{Verb: Retry})
+	o := w.finish(t, wide())
+	require.EqualValues(t, 200, o.Stored)
+	require.Equal(t, []string{"taken back: skip: in despair"}, o.Decisions)
+	require.Equal(t, []string{"skip is taken back<nil>"}, back.accepted)
 }
 
 func TestABlockedBatchGoesOnAtOnceWhenTold(t *testing.T) {

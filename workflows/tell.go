@@ -32,7 +32,11 @@ func (i *ingest) tell(ctx workflow.Context, s state, t activities.Trouble) error
 	changed := i.state != s || i.trouble.Name != t.Name
 	i.state, i.trouble = s, t
 	workflow.SetCurrentDetails(ctx, i.details(workflow.GetInfo(ctx).WorkflowExecution.ID))
-	workflow.GetLogger(ctx).Warn("batch cannot go on", "batch", i.job(nil).Workflow, "state", string(s), "error", t.Name, "message", t.Message)
+	log := workflow.GetLogger(ctx).Warn
+	if s == isolating {
+		log = workflow.GetLogger(ctx).Info
+	}
+	log("batch cannot go on as it is", "batch", i.job(nil).Workflow, "state", string(s), "error", t.Name, "message", t.Message)
 	if !changed {
 		return nil
 	}
