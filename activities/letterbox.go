@@ -3,6 +3,7 @@ package activities
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -12,6 +13,10 @@ import (
 	"github.com/ai-backlog/ingest/batch"
 	"github.com/ai-backlog/ingest/clickhouse"
 )
+
+// lettersMost is how many dead letters a block of a redrive has at most: a look
+// lists all of them.
+const lettersMost = 10_000
 
 // readMost is how many letters are in memory at once.
 const readMost = 500
@@ -120,7 +125,7 @@ func (a *Activities) pick(ctx context.Context, in PickInput) (out Picked, err er
 		where, args = where+" AND (toString(_topic_id), _partition, _offset) > (?, ?, ?)", append(args, in.After.TopicID.String(), in.After.Partition, in.After.Offset)
 	}
 	rows, err := a.Queries.Query(ctx, "SELECT toString(_topic_id) AS id, _partition, _offset, length(value) FROM dead_letters WHERE "+where+
-		" ORDER BY id, _partition, _offset LIMIT 1 BY id, _partition, _offset LIMIT ?", append(args, in.Most)...)
+		" ORDER BY id, _partition, _offset LIMIT 1 BY id, _partition, _offset LIMIT ?", append(args, min(in.Most, lettersMost))...)
 	if err != nil {
 		return out, clickhouse.Wrap(err, "pick dead letters of %s", in.Topic)
 	}
@@ -189,27 +194,37 @@ func bigQuery(ctx context.Context) context.Context {
 	}))
 }
 
+// maxMutations is how many changes may wait before no more are asked for.
+const maxMutations = 5
+
 // alter changes dead letters and waits for it.
 func (a *Activities) alter(ctx context.Context, command string) error {
+	var n uint64
+	if err := a.Queries.QueryRow(ctx, "SELECT count() FROM system.mutations WHERE database = currentDatabase() AND table = 'dead_letters' AND NOT is_done").Scan(&n); err != nil {
+		return clickhouse.Wrap(err, "look at the mutations of dead letters")
+	}
+	if n > maxMutations { // each try would add one
+		return fmt.Errorf("dead_letters has %d unfinished mutations: see system.mutations", n)
+	}
 	if err := a.Queries.Exec(bigQuery(ctx), "ALTER TABLE dead_letters "+command); err != nil {
 		return clickhouse.Wrap(err, "change dead letters")
 	}
 	return nil
 }
 
-// coordinates is the condition for exactly these offsets.
+// coordinates is the condition for exactly these offsets: as a set, since the
+// server takes a second for a thousand alternatives. There are as many as a block
+// of a redrive has.
 func coordinates(topic string, id batch.TopicID, rs batch.Ranges) string {
-	singles := map[int32][]string{}
-	var parts []string
+	offsets := map[int32][]string{}
 	for _, r := range rs {
-		if r.First == r.Last {
-			singles[r.Partition] = append(singles[r.Partition], fmt.Sprint(r.First))
-			continue
+		for o := r.First; o <= r.Last; o++ {
+			offsets[r.Partition] = append(offsets[r.Partition], strconv.FormatInt(o, 10))
 		}
-		parts = append(parts, fmt.Sprintf("_partition = %d AND _offset BETWEEN %d AND %d", r.Partition, r.First, r.Last))
 	}
-	for p, offsets := range singles {
-		parts = append(parts, fmt.Sprintf("_partition = %d AND _offset IN (%s)", p, strings.Join(offsets, ",")))
+	var parts []string
+	for p, list := range offsets {
+		parts = append(parts, fmt.Sprintf("_partition = %d AND _offset IN (%s)", p, strings.Join(list, ",")))
 	}
 	return "_topic = " + text(topic) + " AND _topic_id = '" + id.String() + "' AND (" + strings.Join(parts, " OR ") + ")"
 }

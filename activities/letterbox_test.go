@@ -1,11 +1,14 @@
 package activities
 
 import (
+	"bytes"
+	"context"
 	"fmt"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/ai-backlog/ingest/batch"
 	"github.com/ai-backlog/ingest/record"
@@ -132,4 +135,43 @@ func TestANameWithAQuoteIsOnlyAName(t *testing.T) {
 	_, err := run[int64](b, b.Mark, j)
 	require.NoError(t, err)
 	require.NoError(t, b.alter(b.ctx, "UPDATE state = 'redriven' WHERE "+coordinates(j.Topic, j.TopicID, j.Ranges)))
+}
+
+// A constraint's message has the value in it that it refuses.
+func TestTheReasonOfALargeRecordIsShort(t *testing.T) {
+	b := setup(t)
+	b.constrain()
+	b.send(&kgo.Record{Topic: topic, Partition: 0, Value: fmt.Appendf(nil, `{"timestamp":"2026-01-02T03:04:05Z","level":"INFO","message":"poison %s"}`, bytes.Repeat([]byte("x"), 800_000))})
+	require.NoError(t, b.cl.Flush(b.ctx))
+	j := b.part(0)
+	w := b.look(j).Warrant
+	j.Ranges = nil
+	_, err := run[Routed](b, b.DeadLetter, DeadLetterInput{Job: j, Warrant: w, Bad: batch.Ranges{{}}})
+	require.NoError(t, err)
+	require.Less(t, b.count("SELECT max(length(message)) FROM dead_letters"), 1000)
+}
+
+func TestALookAtManyRunsOfDeadLetters(t *testing.T) {
+	b := setup(t)
+	const n = 99_999
+	require.NoError(t, b.conn.Exec(b.ctx, fmt.Sprintf("INSERT INTO dead_letters (_topic, _topic_id, _partition, _offset, value, state) SELECT '%s', '%s', 0, number, '', if(number = 9, 'redriven', 'dead') FROM numbers(%d) WHERE number %% 3 < 2", topic, b.id, n)))
+	began := time.Now()
+	seen := b.look(b.part(n - 1))
+	require.Less(t, time.Since(began), lookTime)
+	require.EqualValues(t, n/3*2-1, seen.Dead)
+}
+
+// lookTime is far less than what a workflow gives a look.
+const lookTime = 15 * time.Second
+
+func TestChangesThatDoNotEndAreNotPiledUp(t *testing.T) {
+	b := setup(t)
+	b.dead(3, never)
+	require.NoError(t, b.conn.Exec(b.ctx, "SYSTEM STOP MERGES dead_letters"))
+	for range 2 * maxMutations {
+		ctx, cancel := context.WithTimeout(b.ctx, 500*time.Millisecond)
+		require.Error(t, b.alter(ctx, "UPDATE state = 'redriven' WHERE state = 'dead'"))
+		cancel()
+	}
+	require.LessOrEqual(t, b.count("SELECT count() FROM system.mutations WHERE database = currentDatabase() AND table = 'dead_letters' AND NOT is_done"), maxMutations+1)
 }

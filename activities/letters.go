@@ -41,7 +41,7 @@ func undecodable(bad *record.Rejected) cause {
 
 // refused is a record that the server does not take.
 func refused(f *clickhouse.Failure) cause {
-	return cause{class: string(Rejected), reason: f.Name, code: f.Code, message: f.Message}
+	return cause{class: string(Rejected), reason: f.Name, code: f.Code, message: short(f.Message)} // it may have the value in it, which is there already
 }
 
 // decided is a record that an operator wants out of the way.

@@ -2,6 +2,8 @@ package activities
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"time"
 
 	"go.temporal.io/sdk/activity"
@@ -65,8 +67,12 @@ func (a *Activities) Look(ctx context.Context, j Job) (Seen, error) {
 	}
 	s.Stored, s.Dead = stored.Len(), dead.Sub(stored).Len()
 	s.Absent = j.Ranges.Sort().Sub(append(stored, dead...).Sort()).Sub(j.Skip)
-	if s.Complete = len(s.Absent) <= maxFragments; !s.Complete {
-		s.Absent = s.Absent[:maxFragments]
+	most := maxFragments
+	if j.Letters {
+		most = lettersMost
+	}
+	if s.Complete = len(s.Absent) <= most; !s.Complete {
+		s.Absent = s.Absent[:most]
 	}
 	a.Metrics.looked(j.Topic, s, time.Since(began))
 	if there := s.Stored + s.Dead; there > 0 {
@@ -86,7 +92,8 @@ func (a *Activities) lookForLetters(ctx context.Context, j Job) (batch.Ranges, e
 	if err != nil || len(dead) == 0 {
 		return nil, err
 	}
-	rows, err := a.Queries.Query(bigQuery(ctx), "SELECT _partition, _offset FROM dead_letters WHERE state = 'redriven' AND "+coordinates(j.Topic, j.TopicID, dead))
+	rows, err := a.Queries.Query(bigQuery(ctx), "SELECT _partition, _offset FROM dead_letters WHERE _topic = ? AND _topic_id = ? AND state = 'redriven' AND ("+within(dead)+")",
+		j.Topic, j.TopicID.String())
 	if err != nil {
 		return nil, clickhouse.Wrap(err, "read the states of dead letters")
 	}
@@ -104,4 +111,17 @@ func (a *Activities) lookForLetters(ctx context.Context, j Job) (batch.Ranges, e
 		return nil, clickhouse.Wrap(err, "read the states of dead letters")
 	}
 	return dead.Sub(redriven.Sort()), nil
+}
+
+// within is the condition for the partitions' spans of the ranges.
+func within(rs batch.Ranges) string {
+	var parts []string
+	for n := 0; n < len(rs); {
+		span := rs[n]
+		for ; n < len(rs) && rs[n].Partition == span.Partition; n++ {
+			span.Last = rs[n].Last
+		}
+		parts = append(parts, fmt.Sprintf("_partition = %d AND _offset BETWEEN %d AND %d", span.Partition, span.First, span.Last))
+	}
+	return strings.Join(parts, " OR ")
 }

@@ -12,7 +12,7 @@ import (
 // first.
 func (i *ingest) carryOut(ctx workflow.Context) error {
 	i.deciding = true
-	defer func() { i.deciding, i.touching = false, false }()
+	defer func() { i.deciding, i.touching, i.passed = false, false, nil }()
 	d := *i.decision
 	workflow.SetCurrentDetails(ctx, "**"+d.String()+"** waits until nothing of the batch can land any more, and for a look; then it takes effect on what is absent. `retry` takes it back until then.")
 	if err := i.settle(ctx); err != nil {
@@ -37,7 +37,9 @@ func (i *ingest) carryOut(ctx workflow.Context) error {
 		if d.Verb == Skip {
 			err = i.skip(ctx, at, d.Reason)
 		} else {
-			err = i.letter(ctx, seen, at)
+			var routed bool
+			routed, err = i.letter(ctx, seen, at)
+			more = more || !routed
 		}
 		if err != nil {
 			return err
@@ -59,22 +61,25 @@ func (i *ingest) skip(ctx workflow.Context, at batch.Ranges, reason string) erro
 	return nil
 }
 
-// letter routes the offsets, whatever is wrong with them.
-func (i *ingest) letter(ctx workflow.Context, seen activities.Seen, at batch.Ranges) error {
+// letter routes the offsets, whatever is wrong with them, and tells whether it did.
+func (i *ingest) letter(ctx workflow.Context, seen activities.Seen, at batch.Ranges) (bool, error) {
 	in := activities.DeadLetterInput{
 		Job: i.job(at), Warrant: seen.Warrant,
 		All: &activities.Verdict{Reason: i.trouble.Name, Code: i.trouble.Code, Message: i.trouble.Message},
 	}
 	_, trouble, err := i.deadLetter(ctx, in)
 	i.turn++
-	if trouble != nil { // Kafka lost them meanwhile, or the look expired: the next one tells
-		i.doubt = i.doubt || trouble.Progress.Doubt
-		if trouble.Gone != nil {
-			i.lose(*trouble.Gone)
-		}
-		if i.doubt {
-			err = i.settle(ctx)
-		}
+	if trouble == nil {
+		i.passed = append(i.passed, at...).Sort()
+		return true, err
 	}
-	return err
+	if trouble.Gone != nil { // Kafka lost them meanwhile
+		i.lose(*trouble.Gone)
+	} else if trouble.Class != activities.Expired { // which the next look cures
+		err = i.block(ctx, *trouble)
+	}
+	if err == nil && trouble.Progress.Doubt {
+		err = i.settle(ctx)
+	}
+	return false, err
 }

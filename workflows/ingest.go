@@ -40,7 +40,7 @@ func Ingest(ctx workflow.Context, in batch.Batch) (batch.Outcome, error) {
 		if err := i.takeTurn(ctx); err != nil {
 			return batch.Outcome{}, err
 		}
-		if workflow.GetInfo(ctx).GetContinueAsNewSuggested() && !i.balanced && i.decision == nil {
+		if workflow.GetInfo(ctx).GetContinueAsNewSuggested() && !i.balanced && i.decision == nil && i.skipped.Len() == 0 {
 			return batch.Outcome{}, i.again(ctx)
 		}
 	}
@@ -91,7 +91,10 @@ type ingest struct {
 	fault    batch.Ranges       // of the turn: the block whose insert was answered with an error
 	warrant  activities.Warrant // of the look after that answer
 	view     *viewFault         // that threw on it
-	approved bool               // the flood guard was told to let the batch pass, or has counted
+	stuck    bool               // it waits for what may be decided about
+	approved bool               // the flood guard was told to let the batch pass
+	counted  bool               // a search has shown that what the server refuses is no flood
+	passed   batch.Ranges       // what a decision has been through: the rest of it are holes
 	skipped  batch.Ranges       // what an operator dropped
 	decision *Decision          // to be carried out
 	deciding bool               // nothing is interrupted now
@@ -146,9 +149,9 @@ func (i *ingest) takeTurn(ctx workflow.Context) error {
 	i.doubt = ins.Doubt
 	var routed activities.Routed
 	if ins.Clean && ins.Rejected > 0 {
-		if most := i.tooMany(seen); most > 0 && 2*ins.Rejected > ins.Done-ins.Holes && ins.Rejected > most {
+		if why := i.flood(seen, ins); why != "" {
 			i.turn++
-			return i.hold(ctx, fmt.Sprintf("%d of %d records cannot be decoded", ins.Rejected, ins.Done-ins.Holes))
+			return i.hold(ctx, why)
 		}
 		in := activities.DeadLetterInput{Job: i.job(absent), Warrant: seen.Warrant, Rejected: ins.Rejected, Faults: ins.Faults}
 		if routed, trouble, err = i.deadLetter(ctx, in); err != nil || trouble != nil {

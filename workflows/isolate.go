@@ -1,6 +1,8 @@
 package workflows
 
 import (
+	"fmt"
+
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/ai-backlog/ingest/activities"
@@ -17,7 +19,7 @@ func (i *ingest) isolate(ctx workflow.Context, seen activities.Seen, t activitie
 	if err := i.tell(ctx, isolating, t); err != nil {
 		return err
 	}
-	found, trouble, err := i.search(ctx, part, i.tooMany(seen))
+	found, trouble, err := i.search(ctx, part, i.refusable(seen))
 	switch {
 	case err != nil || trouble != nil:
 		return i.after(ctx, trouble, err)
@@ -30,16 +32,16 @@ func (i *ingest) isolate(ctx workflow.Context, seen activities.Seen, t activitie
 	}
 	searched := part.Slice(0, found.Through)
 	good := searched.Sub(found.Bad)
-	return i.divide(ctx, good, found.Bad)
+	return i.divide(ctx, seen, good, found.Bad)
 }
 
 // divide stores the good records and routes the bad ones.
-func (i *ingest) divide(ctx workflow.Context, good, bad batch.Ranges) error {
-	seen, ins := activities.Seen{Warrant: i.warrant}, activities.Inserted{Clean: true}
+func (i *ingest) divide(ctx workflow.Context, seen activities.Seen, good, bad batch.Ranges) error {
+	ins := activities.Inserted{Clean: true}
 	if good.Len() > 0 {
 		var trouble *activities.Trouble
 		var err error
-		if ins, trouble, err = i.insert(ctx, seen, good); err != nil || trouble != nil {
+		if ins, trouble, err = i.insert(ctx, activities.Seen{Warrant: i.warrant}, good); err != nil || trouble != nil {
 			return i.after(ctx, trouble, err)
 		}
 	}
@@ -47,17 +49,22 @@ func (i *ingest) divide(ctx workflow.Context, good, bad batch.Ranges) error {
 	i.turn++
 	i.out.Turns++
 	i.doubt = ins.Doubt
-	i.idle, i.approved = 0, true // the search has counted: there is no flood
+	i.counted = true
 	if !ins.Clean {
 		return nil // what is still absent is searched again
 	}
+	if why := i.flood(seen, ins); why != "" {
+		return i.hold(ctx, why)
+	}
 	_, trouble, err := i.deadLetter(ctx, in)
-	if trouble != nil {
-		i.doubt = i.doubt || trouble.Progress.Doubt
-	} else if i.letters != "" {
+	if err != nil || trouble != nil {
+		return i.after(ctx, trouble, err)
+	}
+	i.idle = 0
+	if i.letters != "" {
 		i.refused = append(i.refused, bad...).Sort()
 	}
-	return err
+	return nil
 }
 
 // tooMany is how many more dead letters the batch may have; 0: any number, since
@@ -70,6 +77,22 @@ func (i *ingest) tooMany(seen activities.Seen) int64 {
 	return max(1, records/2-(seen.Dead-i.first.Dead))
 }
 
+// flood says that too many records cannot be decoded; "" if that is not so.
+func (i *ingest) flood(seen activities.Seen, ins activities.Inserted) string {
+	if most := i.tooMany(seen); most == 0 || ins.Rejected <= most || 2*ins.Rejected <= ins.Done-ins.Holes {
+		return ""
+	}
+	return fmt.Sprintf("%d of %d records cannot be decoded", ins.Rejected, ins.Done-ins.Holes)
+}
+
+// refusable is how many rows the server may refuse; 0: any number.
+func (i *ingest) refusable(seen activities.Seen) int64 {
+	if i.counted {
+		return 0
+	}
+	return i.tooMany(seen)
+}
+
 // hold asks whether the records are bad, and waits for the answer.
 func (i *ingest) hold(ctx workflow.Context, why string) error {
 	if err := i.tell(ctx, held, activities.Trouble{Class: activities.Blocked, Name: "TOO_MANY_DEAD_LETTERS", Message: why}); err != nil {
@@ -78,6 +101,7 @@ func (i *ingest) hold(ctx workflow.Context, why string) error {
 	if err := workflow.Await(ctx, func() bool { return i.decision != nil }); err != nil {
 		return err
 	}
+	i.stuck = false
 	if v, ok := i.given(Approve, Retry); ok && v == Approve {
 		i.approved = true
 	}

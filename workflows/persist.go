@@ -17,7 +17,7 @@ func (i *ingest) persist(ctx workflow.Context, err error, try func(workflow.Cont
 		if ctx.Err() != nil { // the workflow was cancelled; its planner starts it again
 			return nil, ctx.Err()
 		}
-		if workflow.GetInfo(ctx).GetContinueAsNewSuggested() && i.view == nil && i.decision == nil { // days of it
+		if workflow.GetInfo(ctx).GetContinueAsNewSuggested() && i.view == nil && i.decision == nil && i.skipped.Len() == 0 { // days of it
 			return nil, i.goOn(ctx)
 		}
 		t := activities.TroubleOf(err)
@@ -51,7 +51,7 @@ func (i *ingest) persist(ctx workflow.Context, err error, try func(workflow.Cont
 			}
 		}
 	}
-	i.given(Retry) // it was
+	i.over()
 	return nil, nil
 }
 
@@ -99,7 +99,8 @@ func (i *ingest) block(ctx workflow.Context, t activities.Trouble) error {
 // viewFault is a materialized view that threw after the table took a block.
 type viewFault struct {
 	taken   activities.Taken
-	expired bool // the rows cannot be sent again under their token
+	at      int64 // offsets of the job before the block
+	expired bool  // the rows cannot be sent again under their token
 }
 
 // sameQuery is the server's answer while an earlier insert under the same token
@@ -126,10 +127,15 @@ func (i *ingest) judge(ctx workflow.Context, in activities.InsertInput, t *activ
 	}
 	i.fault, i.warrant = block.Ranges, taken.Warrant
 	switch {
-	case taken.Stored > 0:
-		i.view = &viewFault{taken: taken}
+	case taken.Stored > 0 && len(taken.Views) > 0:
+		if i.view == nil || i.view.at != t.Progress.Done { // another block's: what was accepted was not this
+			i.drop(Accept)
+		}
+		i.view = &viewFault{taken: taken, at: t.Progress.Done}
 		t.Class = activities.ViewAtFault
 		t.Message = fmt.Sprintf("a view is at fault: the table has %d rows of the block, then one of its views threw (%s): %s", taken.Stored, list(taken.Views), t.Message)
+	case taken.Stored > 0 && t.Class == activities.Rejected: // a part of it, and no view: what is absent is another block
+		t.Class, i.doubt = activities.Expired, true
 	case taken.Warrant.Run != i.run: // an operator's reset
 		t.Class, i.doubt = activities.Expired, true
 	}
@@ -145,6 +151,7 @@ func (i *ingest) filled(ctx workflow.Context, t activities.Trouble) error {
 	if err := i.tell(ctx, blocked, t); err != nil {
 		return err
 	}
+	i.drop(Retry) // of when they could be
 	if err := workflow.Await(ctx, func() bool { return i.decision != nil }); err != nil {
 		return err
 	}

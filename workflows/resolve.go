@@ -125,6 +125,8 @@ func (i *ingest) refuse(d Decision) error {
 // options are the decisions that make sense now.
 func (i *ingest) options() []Verb {
 	switch {
+	case !i.stuck:
+		return nil
 	case i.letters != "" && i.state == blocked && i.view == nil:
 		return []Verb{Retry}
 	case i.letters != "" && i.state != blocked: // they are dead letters: to end it, terminate it
@@ -183,6 +185,22 @@ func (i *ingest) decided(how string) {
 		i.out.Decisions = append(i.out.Decisions, how+i.decision.String())
 	}
 	i.decision = nil
+}
+
+// drop forgets a decision that came too late for what it was about.
+func (i *ingest) drop(v Verb) {
+	if i.decision != nil && i.decision.Verb == v {
+		i.decision = nil
+	}
+}
+
+// over says that what the batch waited for has come: what was decided about it
+// meanwhile does not hold for the next trouble.
+func (i *ingest) over() {
+	i.stuck = false
+	i.given(Retry) // it was
+	i.drop(Accept)
+	i.drop(Approve)
 }
 
 // pending tells whether a decision to drop or route records waits to take effect.

@@ -267,7 +267,7 @@ func TestDecisionsThatMakeNoSenseAreRefusedWithASentence(t *testing.T) {
 		"unknown":                 {held, nil, Decision{Verb: "burn"}, "choose approve"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			i.state, i.view = c.state, c.view
+			i.state, i.view, i.stuck = c.state, c.view, c.state != "" && c.state != isolating
 			require.ErrorContains(t, i.refuse(c.d), c.want)
 		})
 	}

@@ -30,7 +30,7 @@ func (i *ingest) tell(ctx workflow.Context, s state, t activities.Trouble) error
 		i.since = workflow.Now(ctx)
 	}
 	changed := i.state != s || i.trouble.Name != t.Name
-	i.state, i.trouble = s, t
+	i.state, i.trouble, i.stuck = s, t, s != isolating
 	workflow.SetCurrentDetails(ctx, i.details(workflow.GetInfo(ctx).WorkflowExecution.ID))
 	log := workflow.GetLogger(ctx).Warn
 	if s == isolating {

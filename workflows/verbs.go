@@ -26,7 +26,7 @@ func (i *ingest) job(ranges batch.Ranges) activities.Job {
 // fails, the batch waits.
 func (i *ingest) look(ctx workflow.Context) (seen activities.Seen, err error) {
 	job := i.job(i.in.Ranges)
-	job.Skip = slices.Concat(i.proven.Ranges, i.skipped).Sort()
+	job.Skip = slices.Concat(i.proven.Ranges, i.skipped, i.passed).Sort()
 	err = workflow.ExecuteLocalActivity(local(ctx), act.Look, job).Get(ctx, &seen)
 	if err == nil {
 		return seen, nil
