@@ -83,7 +83,8 @@ func (p *proxy) cut() {
 }
 
 // lose runs what inserts, takes the answer to its first block away when the server has stored it, and is silent no more.
-func (b *bench) lose(p *proxy, stored string, insert func()) {
+// Meanwhile is what happens before the insert can be sent again.
+func (b *bench) lose(p *proxy, stored string, insert func(), meanwhile ...func()) {
 	b.t.Helper()
 	p.mute.Store(4000) // more than hello and statement, less than a block
 	done := make(chan struct{})
@@ -96,9 +97,28 @@ func (b *bench) lose(p *proxy, stored string, insert func()) {
 		err := b.conn.QueryRow(b.ctx, stored).Scan(&n)
 		return err == nil && n > 0
 	}, 20*time.Second, 20*time.Millisecond)
+	for _, f := range meanwhile {
+		f()
+	}
 	p.mute.Store(0)
 	p.cut()
 	<-done
+}
+
+// What nobody has answered may still land, whatever a later try is answered.
+func TestAnAnswerDoesNotSpeakForTheTryBeforeIt(t *testing.T) {
+	b := setup(t)
+	b.produce(300, 50)
+	j := b.job(299)
+	in := InsertInput{Job: j, Warrant: b.look(j).Warrant}
+	var err error
+	b.lose(b.deafen(), "SELECT count() FROM logs", func() { _, err = run[Inserted](b, b.Insert, in) },
+		func() { require.NoError(t, b.conn.Exec(b.ctx, "RENAME TABLE logs TO away")) })
+	trouble := TroubleOf(err)
+	require.Equal(t, 60, trouble.Code)
+	require.True(t, trouble.Progress.Doubt)
+	require.True(t, trouble.Progress.Silent)
+	require.Positive(t, trouble.Block)
 }
 
 func TestABlockWhoseAnswerWasLostIsSentAgainAndStoredOnce(t *testing.T) {

@@ -72,6 +72,7 @@ func TestARedrivenLetterIsARowUnderItsOwnCoordinatesHoweverOftenItIsSent(t *test
 	b := setup(t)
 	b.dead(100, func(i int) bool { return i%10 == 3 })
 	j := b.redriveJob(batch.Ranges{{Last: 99}})
+	require.NoError(t, b.conn.Exec(b.ctx, "INSERT INTO dead_letters SELECT * FROM dead_letters WHERE _offset = 8")) // by hand: it is one record
 	seen := b.look(j)
 	require.EqualValues(t, 100, seen.Absent.Len(), "that they are dead letters does not count")
 	in := InsertInput{Job: j, Warrant: seen.Warrant}
@@ -92,8 +93,8 @@ func TestARedrivenLetterIsARowUnderItsOwnCoordinatesHoweverOftenItIsSent(t *test
 		require.NoError(t, err)
 		require.EqualValues(t, 90, n)
 	}
-	require.Equal(t, 100, b.count("SELECT count() FROM dead_letters"))
-	require.Equal(t, 90, b.count("SELECT count() FROM dead_letters WHERE state = 'redriven' AND reason = 'VIOLATED_CONSTRAINT' AND _offset % 10 != 3"))
+	require.Equal(t, 100, b.count("SELECT uniqExact(_offset) FROM dead_letters"))
+	require.Equal(t, 90, b.count("SELECT uniqExact(_offset) FROM dead_letters WHERE state = 'redriven' AND reason = 'VIOLATED_CONSTRAINT' AND _offset % 10 != 3"))
 	require.Equal(t, 10, b.count("SELECT count() FROM dead_letters WHERE state = 'dead' AND class = 'undecodable' AND reason = 'malformed_json' AND code = 0 AND message LIKE 'malformed_json at byte%' AND _offset % 10 = 3"))
 	require.Equal(t, 90, b.count("SELECT count() FROM logs WHERE message = concat('record ', toString(_offset))"))
 	ordinary := b.job(99)

@@ -97,11 +97,14 @@ func (f redriveFlags) run(ctx context.Context, out, log io.Writer) error {
 		return err
 	}
 	defer c.Close()
-	id, err := f.start(ctx, c, cfg.Kafka.GroupID, letters)
+	id, again, err := f.start(ctx, c, cfg.Kafka.GroupID, letters)
 	if err != nil {
 		return err
 	}
 	_, _ = fmt.Fprintf(log, "redrive %s\n", id)
+	if again {
+		_, _ = fmt.Fprintf(log, "it waits %s first: no redrive of the topic is known to have ended by itself, so one may have sent something\n", activities.Quiet)
+	}
 	switch {
 	case f.wait:
 		return f.await(ctx, c, id, out, log)
@@ -130,21 +133,21 @@ func (f redriveFlags) letters(now time.Time) (l activities.Letters, err error) {
 	return l, errors.Join(errs[:]...)
 }
 
-// start starts the topic's one redrive. If the last one did not end by itself,
-// what it sent may still be on its way.
-func (f redriveFlags) start(ctx context.Context, c temporal, group string, l activities.Letters) (string, error) {
+// start starts the topic's one redrive. Unless the last one is known to have ended
+// by itself, what it sent may still be on its way.
+func (f redriveFlags) start(ctx context.Context, c temporal, group string, l activities.Letters) (id string, again bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	id := batch.RedriveID(group, l.Topic)
+	id = batch.RedriveID(group, l.Topic)
 	d, err := c.DescribeWorkflowExecution(ctx, id, "")
 	var none *serviceerror.NotFound
 	if err != nil && !errors.As(err, &none) {
-		return "", fmt.Errorf("look at redrive %s at %s: %w", id, c, err)
+		return "", false, fmt.Errorf("look at redrive %s at %s: %w", id, c, err)
 	}
 	last := d.GetWorkflowExecutionInfo().GetStatus()
 	in := workflows.RedriveInput{
 		Group: group, Letters: l, Limit: f.limit, Rate: f.rate, Nonce: uuid.NewString()[:8],
-		Again: last != enumspb.WORKFLOW_EXECUTION_STATUS_UNSPECIFIED && last != enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED,
+		Again: last != enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED, // also if Temporal knows of none: it may have been deleted
 	}
 	_, err = c.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
 		ID: id, TaskQueue: workflows.OperationsQueue, WorkflowExecutionErrorWhenAlreadyStarted: true,
@@ -152,12 +155,12 @@ func (f redriveFlags) start(ctx context.Context, c temporal, group string, l act
 		TypedSearchAttributes: sdk.NewSearchAttributes(workflows.AttributeTopic.ValueSet(l.Topic)),
 	}, workflows.Redrive, in)
 	if sdk.IsWorkflowExecutionAlreadyStartedError(err) {
-		return "", fmt.Errorf("a redrive of %s is running; to wait for it: starter redrive --attach %s", l.Topic, id)
+		return "", false, fmt.Errorf("a redrive of %s is running; to wait for it: starter redrive --attach %s", l.Topic, id)
 	}
 	if err != nil {
-		return "", fmt.Errorf("start redrive %s at %s: %w", id, c, err)
+		return "", false, fmt.Errorf("start redrive %s at %s: %w", id, c, err)
 	}
-	return id, nil
+	return id, in.Again, nil
 }
 
 func (f redriveFlags) await(ctx context.Context, c temporal, id string, out, log io.Writer) error {

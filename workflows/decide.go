@@ -23,6 +23,14 @@ func (i *ingest) carryOut(ctx workflow.Context) error {
 		if err != nil {
 			return err
 		}
+		if seen.Warrant.Run != i.run { // an operator's reset: what the old run sent may still land
+			i.run = seen.Warrant.Run
+			i.began(i.run)
+			if err := i.settle(ctx); err != nil {
+				return err
+			}
+			continue
+		}
 		at := seen.Absent.Sub(i.gone)
 		if d.Verb == DeadLetter && !d.All && i.fault.Len() > 0 {
 			at = at.Sub(at.Sub(i.fault))

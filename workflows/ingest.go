@@ -17,6 +17,9 @@ import (
 // balance and is never failed: what cannot go on stays open.
 func Ingest(ctx workflow.Context, in batch.Batch) (batch.Outcome, error) {
 	i := &ingest{in: in, turn: in.Turn, run: originalRun(ctx), approved: in.Approved}
+	if s, ok := workflow.GetTypedSearchAttributes(ctx).GetKeyword(AttributeState); ok { // of the run before
+		i.state = state(s)
+	}
 	if in.Proven != nil {
 		i.proven = *in.Proven
 	}

@@ -210,9 +210,11 @@ func TestDecisionsOnAWaitingBatchTouchOnlyWhatIsAbsentThen(t *testing.T) {
 			}
 			w.decide(39*time.Minute+30*time.Second, d)
 			again := w.decide(39*time.Minute+31*time.Second, d)
+			began := w.env.Now()
 			o := w.finish(t, wide())
 			require.EqualValues(t, 50, o.Stored)
 			require.EqualValues(t, 150, o.Skipped+o.DeadLettered)
+			require.Less(t, w.env.Now().Sub(began), 39*time.Minute+30*time.Second+activities.Quiet+30*time.Second, "the round is not waited for")
 			require.NotEmpty(t, w.settled)
 			require.Contains(t, again.rejected[0], "choose retry to take it back")
 		})
