@@ -3,6 +3,7 @@ package workflows
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -22,6 +23,7 @@ type request struct {
 	t   *testing.T
 	env *testsuite.TestWorkflowEnvironment
 	in  ReplayInput
+	mu  sync.Mutex // two batches may be awaited at once
 	// ends are what the tries to await a batch find, in turn: nil is not yet. The last one stays.
 	ends  map[string][]*activities.Awaited
 	tries map[string]int
@@ -36,6 +38,8 @@ func newRequest(t *testing.T) *request {
 	}
 	r.env.RegisterWorkflow(Replay)
 	r.env.OnActivity(act.AwaitBatch, mock.Anything, mock.Anything).Return(func(_ context.Context, in activities.AwaitInput) (activities.Awaited, error) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
 		r.tries[in.Workflow]++
 		ends := r.ends[in.Workflow]
 		if len(ends) > 1 {
@@ -47,6 +51,13 @@ func newRequest(t *testing.T) *request {
 		return *ends[0], nil
 	})
 	return r
+}
+
+// end says what the tries to await a batch find from now on.
+func (r *request) end(n int64, finds []*activities.Awaited) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ends[batchID(n)] = finds
 }
 
 func completed(o batch.Outcome) *activities.Awaited { return &activities.Awaited{Outcome: o} }
@@ -83,8 +94,8 @@ func batchID(n int64) string { return batch.ID("g", "t", batch.TopicID{}, n) }
 
 func TestAReplayIsOpenUntilCompletedBatchesCoverIt(t *testing.T) {
 	r := newRequest(t)
-	r.ends[batchID(7)] = []*activities.Awaited{nil, nil, completed(batch.Outcome{Offsets: 60, Present: 50, Stored: 8, Holes: 2})}
-	r.ends[batchID(8)] = []*activities.Awaited{completed(batch.Outcome{Offsets: 40, Present: 37, DeadLettered: 1, Lost: 1, Skipped: 1})}
+	r.end(7, []*activities.Awaited{nil, nil, completed(batch.Outcome{Offsets: 60, Present: 50, Stored: 8, Holes: 2})})
+	r.end(8, []*activities.Awaited{completed(batch.Outcome{Offsets: 40, Present: 37, DeadLettered: 1, Lost: 1, Skipped: 1})})
 	r.at(1, func() {
 		require.Equal(t, batch.Ranges{{First: 0, Last: 99}}, r.rest().Ranges)
 		require.Equal(t, r.in.NotBefore, r.rest().NotBefore)
@@ -110,7 +121,7 @@ func TestABatchIsAskedForAtOnceAndThenEveryTwoSeconds(t *testing.T) {
 	r := newRequest(t)
 	r.at(1, func() { r.planned(0, 0, 99) })
 	r.at(11, func() {
-		r.ends[batchID(0)] = []*activities.Awaited{completed(batch.Outcome{Offsets: 100, Stored: 100})}
+		r.end(0, []*activities.Awaited{completed(batch.Outcome{Offsets: 100, Stored: 100})})
 	})
 	began := r.env.Now()
 	require.EqualValues(t, 100, r.run().Stored)
@@ -120,8 +131,8 @@ func TestABatchIsAskedForAtOnceAndThenEveryTwoSeconds(t *testing.T) {
 
 func TestWhatAVanishedBatchWasToCoverIsAskedForAgain(t *testing.T) {
 	r := newRequest(t)
-	r.ends[batchID(3)] = []*activities.Awaited{nil, {Gone: true}, completed(batch.Outcome{Offsets: 30, Stored: 30})}
-	r.ends[batchID(4)] = []*activities.Awaited{completed(batch.Outcome{Offsets: 70, Stored: 70})}
+	r.end(3, []*activities.Awaited{nil, {Gone: true}, completed(batch.Outcome{Offsets: 30, Stored: 30})})
+	r.end(4, []*activities.Awaited{completed(batch.Outcome{Offsets: 70, Stored: 70})})
 	r.at(1, func() { r.planned(3, 0, 99) })
 	r.at(10, func() {
 		require.Equal(t, batch.Ranges{{First: 0, Last: 99}}, r.rest().Ranges)
@@ -140,11 +151,11 @@ func TestANumberThatIsToldWithOtherRangesIsAnotherBatch(t *testing.T) {
 	r.at(10, func() { r.planned(3, 0, 29) })
 	r.at(12, func() {
 		require.Equal(t, batch.Ranges{{First: 30, Last: 99}}, r.rest().Ranges, "the first one vanished, whether it was seen or not")
-		r.ends[batchID(3)] = []*activities.Awaited{completed(batch.Outcome{Offsets: 30, Stored: 30})}
+		r.end(3, []*activities.Awaited{completed(batch.Outcome{Offsets: 30, Stored: 30})})
 	})
 	r.at(20, func() {
 		require.Equal(t, batch.Ranges{{First: 30, Last: 99}}, r.rest().Ranges, "what the old one is found to be does not count")
-		r.ends[batchID(4)] = []*activities.Awaited{completed(batch.Outcome{Offsets: 70, Stored: 70})}
+		r.end(4, []*activities.Awaited{completed(batch.Outcome{Offsets: 70, Stored: 70})})
 		r.planned(4, 30, 99)
 	})
 	require.Equal(t, ReplayResult{Offsets: 100, Stored: 100, Batches: 2}, r.run())
@@ -152,7 +163,7 @@ func TestANumberThatIsToldWithOtherRangesIsAnotherBatch(t *testing.T) {
 
 func TestALongReplayGoesOnInANewRun(t *testing.T) {
 	r := newRequest(t)
-	r.ends[batchID(3)] = []*activities.Awaited{completed(batch.Outcome{Offsets: 10, Stored: 10})}
+	r.end(3, []*activities.Awaited{completed(batch.Outcome{Offsets: 10, Stored: 10})})
 	r.at(1, func() { r.planned(3, 0, 9) })
 	r.at(2, func() {
 		r.env.SetContinueAsNewSuggested(true)
@@ -169,8 +180,8 @@ func TestALongReplayGoesOnInANewRun(t *testing.T) {
 
 	q := newRequest(t)
 	q.in = in
-	q.ends[batchID(4)] = []*activities.Awaited{completed(batch.Outcome{Offsets: 20, Stored: 20})}
-	q.ends[batchID(5)] = []*activities.Awaited{completed(batch.Outcome{Offsets: 70, Stored: 70})}
+	q.end(4, []*activities.Awaited{completed(batch.Outcome{Offsets: 20, Stored: 20})})
+	q.end(5, []*activities.Awaited{completed(batch.Outcome{Offsets: 70, Stored: 70})})
 	q.at(5, func() {
 		require.Equal(t, batch.Ranges{{First: 30, Last: 99}}, q.rest().Ranges)
 		require.Equal(t, in.So.Asked, q.rest().Asked, "it does not lose its turn")
