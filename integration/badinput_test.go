@@ -257,6 +257,7 @@ func TestNoOutputHasASecret(t *testing.T) {
 func TestAConsumerWithoutTemporalLeavesTheTopicsToAnother(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
+	require.NoError(t, s.AwaitLog(s.ctx, s.consumer, "topic is planned here"))
 	s.send(2000)
 	host, port := nobody(t)
 	second, err := s.Rig.Consumer("TEMPORAL_ADDRESS=" + host + ":" + port)
