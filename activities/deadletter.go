@@ -18,7 +18,7 @@ const deadLetters = "dead_letters"
 
 // letterShare is what part of a block's bytes a block of dead letters may have: each letter is in memory three times, in its column,
 // in its copy, and in the driver's buffer. The cut follows from the batch alone, as any other.
-const letterShare = 8
+const letterShare = 6
 
 // decodeMost is how many rows are kept of records that are decoded only to see
 // whether they can be.

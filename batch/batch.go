@@ -43,6 +43,11 @@ type Limits struct {
 	BlockBytes   int64 `json:"b"` // bytes of keys and values after which a block is cut further: bounds memory
 }
 
+// BlockBytes is the usual bound: 100,000 records of 500 bytes. A block takes up
+// to twice as much while its largest column grows, and three times with
+// compression; three at once have to fit into what a worker may have.
+const BlockBytes = 48 << 20
+
 // Position is where a partition goes on: the next offset to plan, and the
 // leader epoch of the record before it (-1: unknown), by which a truncation is told.
 type Position struct {

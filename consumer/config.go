@@ -58,5 +58,5 @@ func (c Config) validate() error {
 // limits are written into every batch: a block is at most a design batch, in
 // memory too.
 func (c Config) limits() batch.Limits {
-	return batch.Limits{BlockRecords: min(c.BatchRecords, 100_000), BlockBytes: 64 << 20}
+	return batch.Limits{BlockRecords: min(c.BatchRecords, 100_000), BlockBytes: batch.BlockBytes}
 }

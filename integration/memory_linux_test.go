@@ -21,10 +21,6 @@ import (
 // ceiling is what a worker may ever have resident, bytes.
 const ceiling = 600_000_000
 
-// limited is what the runtime is told for large messages. It is a soft limit: a column of 64 MiB that grows takes up to 80 MB on top,
-// so that the default of 500 MiB is too near to the ceiling (550 to 600 MB were measured).
-const limited = "WORKER_MEMORY_MIB=450"
-
 // peak is the most that the process ever had resident, bytes.
 func peak(t *testing.T, p *rig.Process) int64 {
 	t.Helper()
@@ -104,7 +100,7 @@ func TestThreeBatchesOfLargeMessagesAtOnceFitIntoMemory(t *testing.T) {
 			}
 			produceLarge(ctx, t, r, c.codec, recs, messages)
 			count.Add(messages)
-			worker, err := r.Worker(limited)
+			worker, err := r.Worker()
 			require.NoError(t, err)
 			_, err = r.Consumer()
 			require.NoError(t, err)

@@ -21,7 +21,7 @@ type Config struct {
 	Temporal   client.Options
 
 	InsertsAt   int   `env:"WORKER_INSERTS" envDefault:"3"`
-	MemoryLimit int64 `env:"WORKER_MEMORY_MIB" envDefault:"500"`
+	MemoryLimit int64 `env:"WORKER_MEMORY_MIB" envDefault:"400"`
 	TTLDays     int   `env:"TTL_DAYS" envDefault:"0"`
 
 	LetterPartitions int32         `env:"DLQ_PARTITIONS" envDefault:"1"`

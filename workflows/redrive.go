@@ -107,7 +107,7 @@ func (r *redrive) String() string {
 
 // redriveLimits cut a block by bytes only: what belongs together is few records
 // among many offsets.
-var redriveLimits = batch.Limits{BlockRecords: 1 << 40, BlockBytes: 64 << 20}
+var redriveLimits = batch.Limits{BlockRecords: 1 << 40, BlockBytes: batch.BlockBytes}
 
 type redrive struct {
 	in  RedriveInput
