@@ -1,4 +1,3 @@
-// Package client stores the logs, metrics and events of AI agents.
 package client
 
 import (

@@ -1,0 +1,2 @@
+// Package client stores the logs, metrics and events of AI agents.
+package client

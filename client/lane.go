@@ -1,0 +1,179 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ai-backlog/ingest/kafka"
+	"github.com/ai-backlog/ingest/record"
+)
+
+const (
+	// watchEvery is how often a lane looks whether Kafka still answers.
+	watchEvery = 100 * time.Millisecond
+	// probeEvery is how often it is asked, while it is away, whether it is back.
+	probeEvery   = time.Second
+	probeTimeout = 2 * time.Second
+	// holdMost bounds for how long a Kafka that comes and goes is left alone:
+	// each relapse within steady doubles the time, from FallbackAfter on.
+	holdMost = time.Minute
+	steady   = time.Minute
+	// limitEvery is how often a topic's limit is asked for until it is known.
+	limitEvery = 10 * time.Second
+)
+
+// lane brings the records of one kind to their topic, or straight into their
+// table while Kafka leaves them unanswered.
+//
+// A record is always in one of three places. In the buffer's lots it is
+// certainly stored nowhere, and may take either way. In the hands of Kafka's
+// client it stays until that answers, because it may have been sent: it comes
+// back to the lots only if it certainly was not. In a block for ClickHouse it
+// stays until that is stored, or found not to be, because it may have been sent.
+// So none is ever on both ways.
+type lane struct {
+	c     *Client
+	kind  record.Kind
+	topic string
+	limit atomic.Int32 // bytes of a record batch that the topic takes
+
+	pump, divert chan struct{} // each has room for one signal: something to hand over, to store directly
+
+	mu       sync.Mutex
+	direct   bool      // the way is straight to ClickHouse
+	closing  bool      // and will not change any more
+	heard    bool      // Kafka has acknowledged something since watch looked
+	answered time.Time // when it last had, or owed nothing
+	switched time.Time
+	hold     time.Duration
+	probed   bool      // Kafka seems to be back: one record may try
+	paused   time.Time // nothing is handed over before
+	epoch    int       // raised when Kafka is given up
+	now, old flight    // in the hands of Kafka's client: since the epoch began, and from before it: in doubt
+	lost     []item    // of which Kafka's client will never tell what became
+	missing  int64     // in blocks that ClickHouse has not answered for
+	kafkaErr error     // what keeps Kafka from taking records, as it last said
+	tableErr error     // and ClickHouse
+}
+
+// flight is what Kafka's client has.
+type flight struct{ records, bytes int64 }
+
+func newLane(c *Client, kind record.Kind) *lane {
+	l := &lane{c: c, kind: kind, topic: c.cfg.Topics.Of(kind), pump: make(chan struct{}, 1), divert: make(chan struct{}, 1), answered: time.Now()}
+	l.limit.Store(usualLimit)
+	return l
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// watch decides which way records take, until ctx ends.
+func (l *lane) watch(ctx context.Context) {
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	var asked, probed time.Time
+	known := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		now := time.Now()
+		if !known && now.Sub(asked) > limitEvery {
+			known = l.askLimit(ctx)
+			asked = time.Now()
+		}
+		l.silent(now)
+		if l.mayProbe(now) && now.Sub(probed) > probeEvery {
+			l.probe(ctx)
+			probed = time.Now()
+		}
+		signal(l.pump) // a pause may be over
+		signal(l.divert)
+	}
+}
+
+// silent gives Kafka up when it owes answers and has given none for too long.
+func (l *lane) silent(now time.Time) {
+	idle := l.c.buffer.waiting(l.kind)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closing || l.direct || !l.c.cfg.falls() {
+		return
+	}
+	if l.heard || idle == 0 && l.now.records == 0 {
+		l.answered, l.heard = now, false
+	}
+	if now.Sub(l.answered) < l.c.cfg.FallbackAfter {
+		return
+	}
+	if l.hold = 2 * l.hold; now.Sub(l.switched) > steady || l.hold == 0 {
+		l.hold = l.c.cfg.FallbackAfter
+	}
+	l.hold = min(l.hold, holdMost)
+	l.direct, l.probed, l.switched = true, false, now
+	l.epoch++
+	l.old.records += l.now.records
+	l.old.bytes += l.now.bytes
+	l.now = flight{}
+	l.c.cfg.Logger.Warn("kafka does not answer: records go straight to clickhouse",
+		"topic", l.topic, "unanswered", l.c.cfg.FallbackAfter, "in_doubt", l.old.records, "error", l.c.away(l.kafkaErr))
+}
+
+// mayProbe tells whether it is time to ask if Kafka is back.
+func (l *lane) mayProbe(now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.direct && !l.closing && !l.probed && now.Sub(l.switched) >= l.hold
+}
+
+// probe asks the leaders of all the topic's partitions. Only an acknowledged
+// record proves more: where they answer, one may try.
+func (l *lane) probe(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	_, _, err := kafka.Logs(ctx, l.c.kafka, l.topic)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.probed = err == nil
+	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		l.kafkaErr = err
+	}
+}
+
+// acknowledged notes that Kafka answers. Called locked.
+func (l *lane) acknowledged() {
+	l.heard, l.kafkaErr = true, nil
+	if !l.direct || l.closing || time.Since(l.switched) < l.hold {
+		return
+	}
+	l.direct, l.switched, l.answered = false, time.Now(), time.Now()
+	l.c.cfg.Logger.Info("kafka answers again: records go to kafka", "topic", l.topic, "in_doubt", l.old.records)
+}
+
+// isDirect tells which way it is.
+func (l *lane) isDirect() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.direct
+}
+
+// doubt is how many records may be stored where nobody has said so.
+func (l *lane) doubt() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := int64(len(l.lost)) + l.missing
+	if l.c.watcher.produced.Load() { // else Kafka's client has not sent a single one
+		n += l.old.records
+	}
+	return n
+}
