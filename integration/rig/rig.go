@@ -117,6 +117,9 @@ func (r *Rig) Close() {
 	}
 }
 
+// Env tells a program where the servers are.
+func (r *Rig) Env() []string { return append(os.Environ(), r.env...) }
+
 // Worker starts a worker.
 func (r *Rig) Worker(env ...string) (*Process, error) { return r.Launch("worker", env) }
 
@@ -129,7 +132,7 @@ func (r *Rig) Starter(args ...string) (*Process, error) { return r.Launch("start
 // Launch starts the program of that name; env goes over what tells it where the servers are.
 func (r *Rig) Launch(program string, env []string, args ...string) (*Process, error) {
 	name := program + "-" + strconv.Itoa(len(r.started))
-	p := &Process{name: name, path: filepath.Join(r.programs, program), args: args, env: append(append(os.Environ(), r.env...), env...), log: filepath.Join(r.dir, name+".log")}
+	p := &Process{name: name, path: filepath.Join(r.programs, program), args: args, env: append(r.Env(), env...), log: filepath.Join(r.dir, name+".log")}
 	if err := p.start(); err != nil {
 		return nil, err
 	}
