@@ -131,9 +131,7 @@ func (l *lane) close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.direct {
-		l.epoch++
-		l.old.records, l.old.bytes = l.old.records+l.now.records, l.old.bytes+l.now.bytes
-		l.now = flight{}
+		l.begin()
 	}
 	l.direct, l.closing = true, true
 	signal(l.divert)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -41,7 +42,8 @@ type Config struct {
 	Service string `env:"SERVICE_NAME"`
 	AgentID string `env:"AGENT_ID"`
 
-	// Logger is told of each change of the way that records take; nil: slog.Default.
+	// Logger is told of each change of the way that records take. It must not lead
+	// back into the client. Nil: lines of text on standard error.
 	Logger *slog.Logger
 	// OnRefused is called for a record that was accepted and that neither server
 	// will ever take: Kafka finds it too large though the topic's limit, as far as
@@ -72,7 +74,7 @@ func Load() (Config, error) {
 func (c Config) withDefaults() (Config, error) {
 	err := env.ParseWithOptions(&c, env.Options{Environment: map[string]string{}, SetDefaultsForZeroValuesOnly: true})
 	if c.Logger == nil {
-		c.Logger = slog.Default()
+		c.Logger = slog.New(slog.NewTextHandler(os.Stderr, nil))
 	}
 	return c, err
 }

@@ -75,11 +75,12 @@ func (l *lane) store(ctx context.Context, items []item, mark int64) {
 	_ = backoff.Retry(func() error { // its error is that of ctx
 		err := l.step(ctx, b)
 		l.mu.Lock()
-		if err != nil && l.tableErr == nil {
-			l.c.cfg.Logger.Warn("clickhouse does not take records either: they wait", "table", l.kind.Table(), "records", len(b.items), "error", err)
-		}
+		first := err != nil && l.tableErr == nil
 		l.tableErr = err
 		l.mu.Unlock()
+		if first {
+			l.c.cfg.Logger.Warn("clickhouse does not take records either: they wait", "table", l.kind.Table(), "records", len(b.items), "error", err)
+		}
 		return err
 	}, wait)
 }

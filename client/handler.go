@@ -59,7 +59,9 @@ type Handler struct {
 }
 
 // NewHandler returns a Handler that stores by c.
-func NewHandler(c logger, o HandlerOptions) *Handler {
+func NewHandler(c *Client, o HandlerOptions) *Handler { return newHandler(c, o) }
+
+func newHandler(c logger, o HandlerOptions) *Handler {
 	h := &Handler{to: c, level: o.Level, source: o.AddSource}
 	if h.level == nil {
 		h.level = slog.LevelInfo

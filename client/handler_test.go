@@ -60,7 +60,7 @@ func asMap(l Log) map[string]any {
 func TestHandlerKeepsTheContractOfSlog(t *testing.T) {
 	var k *kept
 	slogtest.Run(t,
-		func(*testing.T) slog.Handler { k = &kept{}; return NewHandler(k, HandlerOptions{}) },
+		func(*testing.T) slog.Handler { k = &kept{}; return newHandler(k, HandlerOptions{}) },
 		func(t *testing.T) map[string]any {
 			t.Helper()
 			require.Len(t, k.logs, 1)
@@ -70,7 +70,7 @@ func TestHandlerKeepsTheContractOfSlog(t *testing.T) {
 
 func TestALineBecomesALog(t *testing.T) {
 	var k kept
-	log := slog.New(NewHandler(&k, HandlerOptions{Service: "planner", AgentID: "a-1"}))
+	log := slog.New(newHandler(&k, HandlerOptions{Service: "planner", AgentID: "a-1"}))
 	before := time.Now()
 	log.With("trace_id", "t", "tool", "grep").WithGroup("llm").With("model", "m-7").Warn("slow", "span_id", "inner", slog.Group("tokens", "in", 12, "out", uint64(7)))
 	got := k.last()
@@ -90,7 +90,7 @@ func TestALineBecomesALog(t *testing.T) {
 func TestOfSeveralAttributesWithOneKeyTheLastWins(t *testing.T) {
 	var k kept
 	broken, mended, dotted := "\xff", "\ufffd", "g.k"
-	log := slog.New(NewHandler(&k, HandlerOptions{})).With("a", 1, "a", 2, "trace_id", "x")
+	log := slog.New(newHandler(&k, HandlerOptions{})).With("a", 1, "a", 2, "trace_id", "x")
 	log.LogAttrs(t.Context(), slog.LevelInfo, "m", slog.Int("b", 1), slog.Int("a", 3), slog.Group("g", slog.Int("k", 1)), slog.Int(dotted, 2), slog.Int("b", 2),
 		slog.String("trace_id", "y"), slog.Int(broken, 1), slog.Int(mended, 2))
 	require.Equal(t, map[string]string{"a": "3", "b": "2", "g.k": "2", "\ufffd": "2", "invalid_utf8": "true"}, k.last().Attributes)
@@ -99,7 +99,7 @@ func TestOfSeveralAttributesWithOneKeyTheLastWins(t *testing.T) {
 
 func TestLinesOfOneLoggerDoNotShareAttributes(t *testing.T) {
 	var k kept
-	log := slog.New(NewHandler(&k, HandlerOptions{})).With("a", 1)
+	log := slog.New(newHandler(&k, HandlerOptions{})).With("a", 1)
 	log.With("b", 2).Info("m", "c", 3)
 	log.Info("m", "d", 4)
 	require.Equal(t, map[string]string{"a": "1", "b": "2", "c": "3"}, k.logs[0].Attributes)
@@ -110,7 +110,7 @@ func TestLinesOfOneLoggerDoNotShareAttributes(t *testing.T) {
 
 func TestLevelsBecomeTheWordsOfTheProject(t *testing.T) {
 	var k kept
-	h := NewHandler(&k, HandlerOptions{Level: slog.Level(-100)})
+	h := newHandler(&k, HandlerOptions{Level: slog.Level(-100)})
 	for level, want := range map[slog.Level]string{
 		-100: "TRACE", -5: "TRACE", -4: "DEBUG", -1: "DEBUG", 0: "INFO", 2: "INFO", 4: "WARN", 7: "WARN", 8: "ERROR", 11: "ERROR", 12: "FATAL", 100: "FATAL",
 	} {
@@ -122,14 +122,14 @@ func TestLevelsBecomeTheWordsOfTheProject(t *testing.T) {
 func TestLinesBelowTheLevelAreNotStored(t *testing.T) {
 	var k kept
 	var level slog.LevelVar
-	log := slog.New(NewHandler(&k, HandlerOptions{Level: &level}))
+	log := slog.New(newHandler(&k, HandlerOptions{Level: &level}))
 	log.Debug("m")
 	require.Empty(t, k.logs)
 	level.Set(slog.LevelDebug)
 	log.Debug("m")
 	require.Len(t, k.logs, 1)
-	require.False(t, NewHandler(&k, HandlerOptions{}).Enabled(t.Context(), slog.LevelDebug), "nil is Info")
-	require.True(t, NewHandler(&k, HandlerOptions{}).Enabled(t.Context(), slog.LevelInfo))
+	require.False(t, newHandler(&k, HandlerOptions{}).Enabled(t.Context(), slog.LevelDebug), "nil is Info")
+	require.True(t, newHandler(&k, HandlerOptions{}).Enabled(t.Context(), slog.LevelInfo))
 }
 
 type (
@@ -172,11 +172,11 @@ func TestValuesBecomeTheTextThatPeopleExpect(t *testing.T) {
 		"!ERROR: json: unsupported type: chan int": make(chan int),
 	} {
 		var k kept
-		slog.New(NewHandler(&k, HandlerOptions{})).Info("m", "k", value)
+		slog.New(newHandler(&k, HandlerOptions{})).Info("m", "k", value)
 		require.Equal(t, map[string]string{"k": want}, k.last().Attributes)
 	}
 	var k kept
-	slog.New(NewHandler(&k, HandlerOptions{})).Info("m", "k", endless, "s", secret("secret"))
+	slog.New(newHandler(&k, HandlerOptions{})).Info("m", "k", endless, "s", secret("secret"))
 	require.Contains(t, k.last().Attributes["k"], "cycle")
 	require.Equal(t, "6", k.last().Attributes["s.len"])
 	require.Equal(t, "1m0s", k.last().Attributes["s.inner"])
@@ -185,7 +185,7 @@ func TestValuesBecomeTheTextThatPeopleExpect(t *testing.T) {
 func TestNothingInALineMakesItRefused(t *testing.T) {
 	for _, text := range append(nasty, "\xff\xfe\xfd") {
 		var k kept
-		h := NewHandler(&k, HandlerOptions{Service: text, AgentID: text})
+		h := newHandler(&k, HandlerOptions{Service: text, AgentID: text})
 		attr := slog.String(text, text)
 		r := slog.NewRecord(time.Now(), slog.LevelInfo, text, 0)
 		r.AddAttrs(attr, slog.Group(text, attr, slog.String("trace_id", text)))
@@ -202,19 +202,19 @@ func TestNothingInALineMakesItRefused(t *testing.T) {
 func TestATimeThatCannotBeStoredBecomesAnAttribute(t *testing.T) {
 	var k kept
 	at := time.Date(1969, 12, 31, 23, 59, 59, 5, time.UTC)
-	require.NoError(t, NewHandler(&k, HandlerOptions{}).Handle(t.Context(), slog.NewRecord(at, slog.LevelInfo, "m", 0)))
+	require.NoError(t, newHandler(&k, HandlerOptions{}).Handle(t.Context(), slog.NewRecord(at, slog.LevelInfo, "m", 0)))
 	require.Equal(t, Log{Level: "INFO", Message: "m", Attributes: map[string]string{"time": "1969-12-31T23:59:59.000000005Z"}}, k.last())
 }
 
 func TestSourceIsStoredWhenItIsAskedFor(t *testing.T) {
 	var k kept
-	slog.New(NewHandler(&k, HandlerOptions{AddSource: true})).WithGroup("g").Info("m")
+	slog.New(newHandler(&k, HandlerOptions{AddSource: true})).WithGroup("g").Info("m")
 	got := k.last().Attributes
 	require.Len(t, got, 3)
 	require.True(t, strings.HasSuffix(got["source.file"], "/client/handler_test.go"), got)
 	require.Contains(t, got["source.function"], "TestSourceIsStored")
 	require.NotEmpty(t, got["source.line"])
-	require.NoError(t, NewHandler(&k, HandlerOptions{AddSource: true}).Handle(t.Context(), slog.NewRecord(time.Now(), slog.LevelInfo, "m", 0)))
+	require.NoError(t, newHandler(&k, HandlerOptions{AddSource: true}).Handle(t.Context(), slog.NewRecord(time.Now(), slog.LevelInfo, "m", 0)))
 	require.Empty(t, k.last().Attributes, "a record without a place")
 }
 
@@ -223,7 +223,7 @@ func TestALineIsStoredAlthoughItsContextIsDone(t *testing.T) {
 	var k kept
 	type key struct{}
 	ctx, cancel := context.WithCancel(context.WithValue(t.Context(), key{}, "v"))
-	log := slog.New(NewHandler(&k, HandlerOptions{}))
+	log := slog.New(newHandler(&k, HandlerOptions{}))
 	log.InfoContext(ctx, "m")
 	require.Equal(t, ctx, k.ctx, "and waits for room as long as its caller does")
 	cancel()
@@ -237,7 +237,7 @@ func TestALineIsStoredAlthoughItsContextIsDone(t *testing.T) {
 
 func TestTheErrorOfTheClientIsReturned(t *testing.T) {
 	full := errors.New("full")
-	require.ErrorIs(t, NewHandler(refusing{full}, HandlerOptions{}).Handle(t.Context(), slog.Record{}), full)
+	require.ErrorIs(t, newHandler(refusing{full}, HandlerOptions{}).Handle(t.Context(), slog.Record{}), full)
 }
 
 type refusing struct{ err error }
@@ -245,7 +245,7 @@ type refusing struct{ err error }
 func (r refusing) StoreLog(context.Context, Log) error { return r.err }
 
 func BenchmarkHandler(b *testing.B) {
-	log := slog.New(NewHandler(refusing{}, HandlerOptions{})).With("version", "1.2.3", "trace_id", "00000000000000009e3779b97f4a7c15")
+	log := slog.New(newHandler(refusing{}, HandlerOptions{})).With("version", "1.2.3", "trace_id", "00000000000000009e3779b97f4a7c15")
 	b.ReportAllocs()
 	for b.Loop() {
 		log.Info("handled request", "method", "POST", "status", 200, "took", time.Millisecond)

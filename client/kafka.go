@@ -130,6 +130,7 @@ func answered(r *kgo.Record, err error) {
 // has not. Of one that is neither nothing will be heard any more: it stays in
 // doubt.
 func (l *lane) answer(h *handed, err error) {
+	var again bool
 	doubtful := err != nil && !l.c.watcher.certain(err)
 	l.mu.Lock()
 	f := &l.now
@@ -140,14 +141,18 @@ func (l *lane) answer(h *handed, err error) {
 	f.bytes -= h.size()
 	switch {
 	case err == nil:
-		l.acknowledged()
+		again = l.acknowledged()
 	case doubtful:
 		l.lost = append(l.lost, h.item)
 		l.kafkaErr = err
 	case !errors.Is(err, kgo.ErrRecordTimeout) && !errors.Is(err, context.Canceled) && !errors.Is(err, kerr.MessageTooLarge):
 		l.kafkaErr, l.paused = err, time.Now().Add(pauseAfter)
 	}
+	doubt := l.old.records
 	l.mu.Unlock()
+	if again {
+		l.c.cfg.Logger.Info("kafka answers again: records go to kafka", "topic", l.topic, "in_doubt", doubt)
+	}
 	switch {
 	case err == nil:
 		l.c.sent[l.kind].Add(1)

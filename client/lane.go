@@ -105,28 +105,40 @@ func (l *lane) watch(ctx context.Context) {
 // silent gives Kafka up when it owes answers and has given none for too long.
 func (l *lane) silent(now time.Time) {
 	idle := l.c.buffer.waiting(l.kind)
+	if doubt, gone, why := l.giveUp(now, idle); gone {
+		l.c.cfg.Logger.Warn("kafka does not answer: records go straight to clickhouse",
+			"topic", l.topic, "unanswered", l.c.cfg.FallbackAfter, "in_doubt", doubt, "error", l.c.away(why))
+	}
+}
+
+func (l *lane) giveUp(now time.Time, idle int64) (doubt int64, gone bool, why error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closing || l.direct || !l.c.cfg.falls() {
-		return
+		return 0, false, nil
 	}
 	if l.heard || idle == 0 && l.now.records == 0 {
 		l.answered, l.heard = now, false
 	}
 	if now.Sub(l.answered) < l.c.cfg.FallbackAfter {
-		return
+		return 0, false, nil
 	}
 	if l.hold = 2 * l.hold; now.Sub(l.switched) > steady || l.hold == 0 {
 		l.hold = l.c.cfg.FallbackAfter
 	}
 	l.hold = min(l.hold, holdMost)
 	l.direct, l.probed, l.switched = true, false, now
+	l.begin()
+	return l.old.records, true, l.kafkaErr
+}
+
+// begin counts what is in the hands of Kafka's client as in doubt from now on.
+// Called locked.
+func (l *lane) begin() {
 	l.epoch++
 	l.old.records += l.now.records
 	l.old.bytes += l.now.bytes
 	l.now = flight{}
-	l.c.cfg.Logger.Warn("kafka does not answer: records go straight to clickhouse",
-		"topic", l.topic, "unanswered", l.c.cfg.FallbackAfter, "in_doubt", l.old.records, "error", l.c.away(l.kafkaErr))
 }
 
 // mayProbe tells whether it is time to ask if Kafka is back.
@@ -150,14 +162,15 @@ func (l *lane) probe(ctx context.Context) {
 	}
 }
 
-// acknowledged notes that Kafka answers. Called locked.
-func (l *lane) acknowledged() {
+// acknowledged notes that Kafka answers, and tells whether records go there again
+// because of it. Called locked.
+func (l *lane) acknowledged() (again bool) {
 	l.heard, l.kafkaErr = true, nil
 	if !l.direct || l.closing || time.Since(l.switched) < l.hold {
-		return
+		return false
 	}
 	l.direct, l.switched, l.answered = false, time.Now(), time.Now()
-	l.c.cfg.Logger.Info("kafka answers again: records go to kafka", "topic", l.topic, "in_doubt", l.old.records)
+	return true
 }
 
 // isDirect tells which way it is.

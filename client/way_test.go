@@ -3,7 +3,6 @@ package client
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -30,8 +29,8 @@ type stand struct {
 	c      *Client
 	conn   driver.Conn
 	addrs  []string
-	kafka  *line
-	click  *line
+	kafka  *link
+	click  *link
 	log    *syncBuffer
 	stored map[uuid.UUID]bool // accepted
 }
@@ -55,7 +54,7 @@ func (s *syncBuffer) String() string {
 
 func newStand(t *testing.T, change ...func(*Config)) *stand {
 	t.Helper()
-	s := &stand{t: t, kafka: newLine(), click: newLine(), log: &syncBuffer{}, stored: map[uuid.UUID]bool{}}
+	s := &stand{t: t, kafka: newLink(), click: newLink(), log: &syncBuffer{}, stored: map[uuid.UUID]bool{}}
 	k := brokers(t, kfake.ListenFn(s.kafka.listen))
 	s.addrs = k.ListenAddrs()
 	var cfg Config
@@ -331,5 +330,5 @@ func TestCloseTellsWhatIsLost(t *testing.T) {
 	require.ErrorAs(t, err, &unsent)
 	require.Equal(t, int64(10), unsent.Unsent+unsent.InDoubt)
 	require.True(t, unsent.Lost)
-	require.True(t, errors.Is(err, context.DeadlineExceeded), "%v", err)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
 }

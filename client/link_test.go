@@ -13,37 +13,37 @@ import (
 	"github.com/ai-backlog/ingest/clickhouse"
 )
 
-// line is how a server is reached, and can be out of order.
-type line struct {
+// link is how a server is reached, and can be out of order.
+type link struct {
 	mu         sync.Mutex
 	down, mute bool
 	most       int64 // bytes that a connection may send before it hears nothing more; 0: any number
 	conns      map[net.Conn]bool
 }
 
-func newLine() *line { return &line{conns: map[net.Conn]bool{}} }
+func newLink() *link { return &link{conns: map[net.Conn]bool{}} }
 
 // cut ends all connections and, until mend, every new one.
-func (l *line) cut() { l.set(true, false) }
+func (l *link) cut() { l.set(true, false) }
 
 // silence keeps all answers back: what is sent is carried out, and nobody hears of it.
-func (l *line) silence() {
+func (l *link) silence() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.mute = true
 }
 
 // silenceAfter is silence for connections that have sent so many bytes.
-func (l *line) silenceAfter(most int64) {
+func (l *link) silenceAfter(most int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.most = most
 }
 
-// mend puts the line in order. Connections that have lost an answer are ended.
-func (l *line) mend() { l.set(false, false) }
+// mend puts the link in order. Connections that have lost an answer are ended.
+func (l *link) mend() { l.set(false, false) }
 
-func (l *line) set(down, mute bool) {
+func (l *link) set(down, mute bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.down, l.mute, l.most = down, mute, 0
@@ -53,17 +53,17 @@ func (l *line) set(down, mute bool) {
 	clear(l.conns)
 }
 
-func (l *line) listen(network, address string) (net.Listener, error) {
+func (l *link) listen(network, address string) (net.Listener, error) {
 	in, err := net.Listen(network, address)
-	return &lineListener{in, l}, err
+	return &linkListener{in, l}, err
 }
 
-type lineListener struct {
+type linkListener struct {
 	net.Listener
-	l *line
+	l *link
 }
 
-func (l *lineListener) Accept() (net.Conn, error) {
+func (l *linkListener) Accept() (net.Conn, error) {
 	for {
 		c, err := l.Listener.Accept()
 		if err != nil {
@@ -79,23 +79,23 @@ func (l *lineListener) Accept() (net.Conn, error) {
 			_ = c.Close()
 			continue
 		}
-		return &lineConn{Conn: c, l: l.l}, nil
+		return &linkConn{Conn: c, l: l.l}, nil
 	}
 }
 
-type lineConn struct {
+type linkConn struct {
 	net.Conn
-	l    *line
+	l    *link
 	read atomic.Int64
 }
 
-func (c *lineConn) Read(p []byte) (int, error) {
+func (c *linkConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	c.read.Add(int64(n))
 	return n, err
 }
 
-func (c *lineConn) Write(p []byte) (int, error) {
+func (c *linkConn) Write(p []byte) (int, error) {
 	c.l.mu.Lock()
 	mute := c.l.mute || c.l.most > 0 && c.read.Load() > c.l.most
 	c.l.mu.Unlock()
@@ -105,8 +105,8 @@ func (c *lineConn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// through is the configuration to reach the server by the line.
-func (l *line) through(t testing.TB, c clickhouse.Config) clickhouse.Config {
+// through is the configuration to reach the server by the link.
+func (l *link) through(t testing.TB, c clickhouse.Config) clickhouse.Config {
 	t.Helper()
 	to := c.Addresses()[0]
 	in, err := l.listen("tcp", "127.0.0.1:0")
