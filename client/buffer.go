@@ -13,7 +13,7 @@ import (
 // in neither; those that were taken out are somebody's to settle or to put back.
 type buffer struct {
 	limit int64
-	told  func(record.Kind) // called when there is something to take
+	told  func(record.Kind) // called, locked, when there is something to take
 
 	mu      sync.Mutex
 	closed  bool
@@ -62,8 +62,8 @@ func (b *buffer) put(ctx context.Context, it item) error {
 	b.used += size
 	b.count++
 	b.pending++
+	b.told(it.kind) // before close can come between
 	b.mu.Unlock()
-	b.told(it.kind)
 	return nil
 }
 
@@ -144,8 +144,8 @@ func (b *buffer) back(items ...item) {
 	for _, it := range items {
 		b.lots[it.kind].of(&it).push(it)
 	}
-	b.mu.Unlock()
 	b.told(items[0].kind)
+	b.mu.Unlock()
 }
 
 // settle says that records need no more care: each is in its one place.

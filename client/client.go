@@ -34,10 +34,10 @@ type Client struct {
 	dropped              map[record.Kind]*atomic.Int64 // accepted, and refused by both servers
 
 	closed    atomic.Bool
-	start     sync.Once
 	life      context.Context    //nolint:containedctx // of what the client does by itself
 	end       context.CancelFunc // of it
-	unfeed    context.CancelFunc // ends what goes to Kafka, before that
+	feeding   context.Context    //nolint:containedctx // of what goes to Kafka; ends before
+	unfeed    context.CancelFunc // of it
 	feeders   sync.WaitGroup
 	diverters sync.WaitGroup
 	watchers  sync.WaitGroup
@@ -57,6 +57,8 @@ func New(cfg Config) (*Client, error) {
 	if c.id, err = uuid.NewV7(); err != nil {
 		return nil, err
 	}
+	c.life, c.end = context.WithCancel(context.Background())
+	c.feeding, c.unfeed = context.WithCancel(c.life)
 	c.buffer = newBuffer(cfg.BufferBytes, c.wake)
 	for _, m := range []*map[record.Kind]*atomic.Int64{&c.sent, &c.direct, &c.marked, &c.invalid, &c.tooLarge, &c.dropped} {
 		*m = map[record.Kind]*atomic.Int64{}
@@ -80,25 +82,21 @@ func New(cfg Config) (*Client, error) {
 	return c, nil
 }
 
-// wake is told that a lane has something to take.
+// wake is told that a lane has something to take, and starts it with its first
+// record.
 func (c *Client) wake(k record.Kind) {
-	c.start.Do(c.run)
 	l := c.lanes[k]
+	l.start.Do(func() { c.run(l) })
 	signal(l.pump)
 	signal(l.divert)
 }
 
-// run starts what brings records to the servers.
-func (c *Client) run() {
-	c.life, c.end = context.WithCancel(context.Background())
-	feeding, unfeed := context.WithCancel(c.life)
-	c.unfeed = unfeed
-	for _, l := range c.lanes {
-		c.feeders.Go(func() { l.feed(feeding) })
-		c.watchers.Go(func() { l.watch(c.life) })
-		if c.cfg.falls() {
-			c.diverters.Go(func() { l.divertAll(c.life) })
-		}
+// run starts what brings the lane's records to the servers.
+func (c *Client) run(l *lane) {
+	c.feeders.Go(func() { l.feed(c.feeding) })
+	c.watchers.Go(func() { l.watch(c.life) })
+	if c.cfg.falls() {
+		c.diverters.Go(func() { l.divertAll(c.life) })
 	}
 }
 

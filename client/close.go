@@ -25,7 +25,6 @@ func (c *Client) Close(ctx context.Context) error {
 	if c.closed.Swap(true) {
 		return ErrClosed
 	}
-	c.start.Do(c.run)
 	c.buffer.close()
 	patient, cancel := withHalf(ctx)
 	err := c.buffer.wait(patient)

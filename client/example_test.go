@@ -1,12 +1,98 @@
 package client_test
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
 
 	"github.com/ai-backlog/ingest/client"
+	"github.com/ai-backlog/ingest/kafka"
 	"github.com/ai-backlog/ingest/record"
 )
+
+// load stands for client.Load: the configuration of a broker that the example has
+// for itself.
+func load() (cfg client.Config, end func()) {
+	broker, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(3, "ai_backlog_logs", "ai_backlog_metrics", "ai_backlog_events"))
+	if err != nil {
+		fmt.Println(err)
+		return cfg, func() {}
+	}
+	return client.Config{Kafka: kafka.Config{Servers: broker.ListenAddrs()}, FallbackAfter: -1, AgentID: "agent-7", Service: "planner"}, broker.Close
+}
+
+// An agent stores what it does. Every call returns at once.
+func Example() {
+	cfg, end := load() // in a program: client.Load()
+	defer end()
+	c, err := client.New(cfg)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ctx := context.Background()
+	err = errors.Join(
+		c.StoreLog(ctx, client.Log{Level: "INFO", Message: "plan made", Attributes: map[string]string{"steps": "3"}}),
+		c.StoreMetric(ctx, client.Metric{Name: "llm.tokens", Value: 1834, Unit: "tokens"}),
+		c.StoreEvent(ctx, client.Event{Type: "task.done", TaskID: "t-1", Payload: json.RawMessage(`{"ok":true}`)}),
+	)
+	if err != nil {
+		fmt.Println(err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second) // in half of it Kafka must have all, or it goes straight to ClickHouse
+	defer cancel()
+	if err := c.Close(ctx); err != nil {
+		fmt.Println(err)
+	}
+	fmt.Println("acknowledged by Kafka:", c.Stats().Sent)
+	// Output: acknowledged by Kafka: 3
+}
+
+// A program's own log goes the same way.
+func ExampleNewHandler() {
+	cfg, end := load()
+	defer end()
+	c, err := client.New(cfg)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	log := slog.New(client.NewHandler(c, client.HandlerOptions{Level: slog.LevelInfo}))
+	log.Info("tool called", "tool", "search", slog.Group("tokens", "in", 1834, "out", 212))
+	log.Debug("is not stored: its level is too low")
+
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := c.Close(ctx); err != nil {
+		fmt.Println(err)
+	}
+	fmt.Println("lines:", c.Stats().Sent)
+	// Output: lines: 1
+}
+
+// Flush says that everything accepted before it is stored, or how much is not.
+func ExampleClient_Flush() {
+	c, err := client.New(client.Config{Kafka: kafka.Config{Servers: []string{"127.0.0.1:1"}}, FallbackAfter: -1}) // nothing listens there
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
+	defer cancel()
+	if err := c.StoreLog(ctx, client.Log{Level: "ERROR", Message: "out of tokens"}); err != nil {
+		fmt.Println(err)
+	}
+	if unsent, ok := errors.AsType[*client.UnsentError](c.Flush(ctx)); ok {
+		fmt.Println("stored nowhere yet:", unsent.Unsent+unsent.InDoubt)
+	}
+	_ = c.Close(ctx)
+	// Output: stored nowhere yet: 1
+}
 
 // What StoreLog returns for a log without a level. Nothing was stored, and the
 // same log would be refused again, so a program that goes on counts it and tells

@@ -40,6 +40,7 @@ type lane struct {
 	topic string
 	limit atomic.Int32 // bytes of a record batch that the topic takes
 
+	start        sync.Once
 	pump, divert chan struct{} // each has room for one signal: something to hand over, to store directly
 
 	mu       sync.Mutex
@@ -97,8 +98,10 @@ func (l *lane) watch(ctx context.Context) {
 			l.probe(ctx)
 			probed = time.Now()
 		}
-		signal(l.pump) // a pause may be over
-		signal(l.divert)
+		if l.c.buffer.waiting(l.kind) > 0 { // a pause may be over, or a linger
+			signal(l.pump)
+			signal(l.divert)
+		}
 	}
 }
 
