@@ -102,7 +102,7 @@ func directTrouble(err error, attempt int32) Trouble {
 type resolver struct {
 	doubles *clickhouse.Doubles
 	table   string
-	denied  error
+	denied  string // the server's words
 	found   Direct
 }
 
@@ -134,7 +134,7 @@ func (r *resolver) part(ctx context.Context, s clickhouse.Stretch, part int) err
 		if err != nil {
 			return err
 		}
-		if removed == f.Copies || r.denied != nil {
+		if removed == f.Copies || r.denied != "" {
 			r.twice(f)
 			return nil
 		}
@@ -143,17 +143,17 @@ func (r *resolver) part(ctx context.Context, s clickhouse.Stretch, part int) err
 
 // remove answers how many direct rows it removed. From the first refusal on there is only counted.
 func (r *resolver) remove(ctx context.Context, f clickhouse.Found) (n int64, err error) {
-	if r.denied == nil {
+	if r.denied == "" {
 		err = blips(ctx, func() error { return r.doubles.Remove(ctx, f.Listed) })
 		var failure *clickhouse.Failure
 		if errors.As(err, &failure) && failure.Name == "ACCESS_DENIED" {
-			r.denied, err = failure, nil
+			r.denied, err = failure.Error(), nil
 		}
 		if err != nil {
 			return 0, err
 		}
 	}
-	if r.denied != nil {
+	if r.denied != "" {
 		r.found.Kept += f.Copies
 		r.found.Untold = short(fmt.Sprintf("ACCESS_DENIED: %d direct rows in %s are copies of what Kafka brought, and stay: GRANT ALTER DELETE ON %s to the worker's CLICKHOUSE_USER, and audit again (%s)",
 			r.found.Kept, r.table, r.table, r.denied))
