@@ -146,6 +146,27 @@ func TestAttemptsThatEndAnywhereDoNoHarm(t *testing.T) {
 	require.Equal(t, Direct{Rows: int64(n - doubles), Doubt: int64(n - doubles)}, b.resolve())
 }
 
+func TestMoreCopiesThanOneRemovalNamesGoInOneSearch(t *testing.T) {
+	b := setup(t)
+	const n = 12_000
+	b.direct(0, n, record.DirectDoubt)
+	b.exec("INSERT INTO logs (timestamp, event_id, _topic, _topic_id, _partition, _offset) SELECT timestamp, event_id, _topic, ?, 0, rowNumberInAllBlocks() FROM logs", b.id.String())
+	removing := b.Queries
+	unmasked, err := chgo.Open(&chgo.Options{Addr: b.cfg.Addresses(), Auth: chgo.Auth{Database: b.cfg.Database, Username: b.cfg.User}, Settings: chgo.Settings{"apply_deleted_mask": 0}})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = unmasked.Close() })
+	b.Queries = unmasked
+	_, err = run[Direct](b, b.ResolveDirect, ResolveDirectInput{Topic: topic})
+	require.Equal(t, "ROWS_STAY", TroubleOf(err).Name, "it does not go round and round")
+	require.Equal(t, Blocked, TroubleOf(err).Class)
+	b.Queries = removing
+	require.Equal(t, Direct{Rows: 2000, Doubt: 2000, Removed: 2000}, b.resolve())
+
+	b.direct(0, n, record.DirectDoubt)
+	require.Equal(t, Direct{Rows: n, Doubt: n, Removed: n}, b.resolve())
+	b.once(n, 0)
+}
+
 func TestWithoutTheRightToDeleteCopiesAreCountedAndStay(t *testing.T) {
 	b := setup(t)
 	user := b.cfg.Database + "_user"
