@@ -94,6 +94,7 @@ func (c *Client) run() {
 	feeding, unfeed := context.WithCancel(c.life)
 	c.unfeed = unfeed
 	for _, l := range c.lanes {
+		l.begun()
 		c.feeders.Go(func() { l.feed(feeding) })
 		c.watchers.Go(func() { l.watch(c.life) })
 		if c.cfg.falls() {
