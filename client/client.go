@@ -93,6 +93,7 @@ func (c *Client) wake(k record.Kind) {
 
 // run starts what brings the lane's records to the servers.
 func (c *Client) run(l *lane) {
+	l.begun()
 	c.feeders.Go(func() { l.feed(c.feeding) })
 	c.watchers.Go(func() { l.watch(c.life) })
 	if c.cfg.falls() {

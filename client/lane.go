@@ -64,9 +64,16 @@ type lane struct {
 type flight struct{ records, bytes int64 }
 
 func newLane(c *Client, kind record.Kind) *lane {
-	l := &lane{c: c, kind: kind, topic: c.cfg.Topics.Of(kind), pump: make(chan struct{}, 1), divert: make(chan struct{}, 1), answered: time.Now()}
+	l := &lane{c: c, kind: kind, topic: c.cfg.Topics.Of(kind), pump: make(chan struct{}, 1), divert: make(chan struct{}, 1)}
 	l.limit.Store(usualLimit)
 	return l
+}
+
+// begun says that Kafka owes answers from now on, however old the client is.
+func (l *lane) begun() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.answered = time.Now()
 }
 
 func signal(c chan struct{}) {

@@ -85,31 +85,25 @@ func (c *Client) Collect(ch chan<- prometheus.Metric) {
 func (c *Client) unsent(why error, lost bool) error {
 	s := c.Stats()
 	e := &UnsentError{Unsent: s.Buffered - s.InDoubt, InDoubt: s.InDoubt, Lost: lost, why: why}
-	for _, l := range c.lanes {
-		l.mu.Lock()
-		if l.kafkaErr != nil {
-			e.kafka = l.kafkaErr
-		}
-		if l.tableErr != nil {
-			e.clickhouse = l.tableErr
-		}
-		l.mu.Unlock()
-	}
-	e.kafka = c.away(e.kafka)
+	e.kafka, e.clickhouse = c.Problems()
+	e.kafka = c.at(e.kafka)
 	return e
 }
 
 // away is the best reason that is known why Kafka does not answer; nil if none is.
-func (c *Client) servers() string { return strings.Join(c.cfg.Kafka.Servers, ",") }
-
 func (c *Client) away(last error) error {
 	if dial := c.watcher.dial.Load(); dial != nil {
 		last = *dial
 	}
-	if last == nil {
+	return c.at(kafka.Hint(last))
+}
+
+// at says of which Kafka the error is.
+func (c *Client) at(err error) error {
+	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("KAFKA_SERVERS=%s: %w", c.servers(), kafka.Hint(last))
+	return fmt.Errorf("KAFKA_SERVERS=%s: %w", strings.Join(c.cfg.Kafka.Servers, ","), err)
 }
 
 // refuse ends a record that no server takes.

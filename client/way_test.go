@@ -332,3 +332,12 @@ func TestCloseTellsWhatIsLost(t *testing.T) {
 	require.True(t, unsent.Lost)
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 }
+
+func TestKafkaHasItsTimeFromTheFirstRecordOn(t *testing.T) {
+	s := newStand(t)
+	s.c.lanes[record.Log].answered = time.Now().Add(-time.Hour) // the client is old
+	s.kafka.cut()
+	s.store(1)
+	_, gone, _ := s.c.lanes[record.Log].giveUp(time.Now(), 1)
+	require.False(t, gone)
+}

@@ -30,6 +30,19 @@ func (t Topics) Of(k record.Kind) string {
 	return t.Logs
 }
 
+// With are the same topics but for the kind's.
+func (t Topics) With(k record.Kind, topic string) Topics {
+	switch k {
+	case record.Log:
+		t.Logs = topic
+	case record.Metric:
+		t.Metrics = topic
+	case record.Event:
+		t.Events = topic
+	}
+	return t
+}
+
 // Kinds are the kinds by topic.
 func (t Topics) Kinds() map[string]record.Kind {
 	return map[string]record.Kind{t.Logs: record.Log, t.Metrics: record.Metric, t.Events: record.Event}

@@ -5,12 +5,13 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/ai-backlog/ingest/client"
 	"github.com/ai-backlog/ingest/kafka"
 	"github.com/ai-backlog/ingest/record"
 	"github.com/ai-backlog/ingest/settings"
 )
 
-// Config is what send reads from its environment.
+// Config is what the commands read that ask Kafka.
 type Config struct {
 	Kafka  kafka.Config
 	Topics settings.Topics
@@ -21,6 +22,22 @@ func load() (Config, error) {
 	var c Config
 	read := settings.Read(&c)
 	return c, errors.Join(read, c.Kafka.Validate(), c.Topics.Validate())
+}
+
+// loadClient reads the configuration of send's client. Without the other way it
+// uses Kafka only.
+func loadClient(fallback bool) (client.Config, error) {
+	if !fallback {
+		var c client.Config
+		read := settings.Read(&c)
+		c.FallbackAfter = -1
+		return c, errors.Join(read, c.Validate())
+	}
+	c, err := client.Load()
+	if c.FallbackAfter < 0 {
+		err = errors.Join(err, fmt.Errorf("FALLBACK_AFTER is %s, which is never: give a time, or leave out --fallback", c.FallbackAfter))
+	}
+	return c, err
 }
 
 // kindOf is the kind of that name.

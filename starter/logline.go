@@ -43,10 +43,10 @@ type encoded struct {
 	untimed  bool // the time could not be read: it is now
 }
 
-// encode makes the value, which shares no memory with the line.
+// encode makes the value, which is valid as long as the line.
 func (e encoding) encode(file string, l line) (encoded, error) {
 	if e.asIs {
-		return encoded{value: bytes.Clone(l.text)}, nil
+		return encoded{value: l.text}, nil
 	}
 	id, err := uuid.NewV7()
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/ai-backlog/ingest/record"
+	"github.com/ai-backlog/ingest/settings"
 )
 
 const sendHelp = `Sends each line of the files (- is standard input) as one record, and waits until Kafka has acknowledged all of them.
@@ -29,7 +30,11 @@ where it stood. Its level is the first of these within 128 bytes, else --level:
 
 With --kind metric or event, or with --ndjson, each line is a record already and is sent as it is.
 
-A line that is too large for the topic is refused by number and size, the others are sent, and the exit code is 1.`
+A line that is too large for the topic is refused by number and size, the others are sent, and the exit code is 1.
+
+With --fallback, records go straight to ClickHouse (CLICKHOUSE_…) while Kafka cannot be reached: from the start, or once it has left everything
+unanswered for FALLBACK_AFTER. Those of NDJSON that are not valid, or have no event_id, wait for Kafka all the same. What Kafka may have although it
+has not said so is stored marked in the end, and starter audit resolves it.`
 
 // patience is how long Kafka may leave everything unanswered: longer than the
 // election of a leader takes, shorter than a person waits.
@@ -38,7 +43,7 @@ const patience = 15 * time.Second
 // sendFlags are the flags of send.
 type sendFlags struct {
 	kind, service, level, layout, agent, topic string
-	ndjson                                     bool
+	ndjson, fallback                           bool
 	wait                                       time.Duration
 }
 
@@ -64,7 +69,8 @@ func newSend() *cobra.Command {
 	flags.StringVar(&f.layout, "time-layout", "", "how the time at the start of each line is written: a Go layout or one of "+strings.Join(layoutNames(), ", ")+"; without a zone it is local time (default: the time is now)")
 	flags.BoolVar(&f.ndjson, "ndjson", false, "with --kind log: each line is a JSON record already (also --json)")
 	flags.StringVar(&f.topic, "topic", "", "send to this topic instead of the kind's (TOPIC_LOGS, TOPIC_METRICS, TOPIC_EVENTS)")
-	flags.DurationVar(&f.wait, "timeout", patience, "give up when Kafka has acknowledged nothing for so long")
+	flags.BoolVar(&f.fallback, "fallback", false, "while Kafka cannot be reached, store records straight in ClickHouse")
+	flags.DurationVar(&f.wait, "timeout", patience, "give up when Kafka has acknowledged nothing for so long, and with --fallback ClickHouse has stored nothing")
 	flags.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 		if name == "json" {
 			name = "ndjson"
@@ -85,33 +91,55 @@ func (f sendFlags) run(ctx context.Context, files []string, stdin io.Reader, out
 	if !clock.dated() {
 		return fmt.Errorf("--time-layout %q tells no day: give one of %s, or a Go layout like %q", f.layout, strings.Join(layoutNames(), ", "), time.DateTime)
 	}
-	c, err := load()
+	cfg, err := loadClient(f.fallback)
 	if err != nil {
 		return err
 	}
-	topic := cmp.Or(f.topic, c.Topics.Of(kind))
+	asIs := f.ndjson || kind != record.Log
+	if cfg.Topics, kind, err = f.aim(cfg.Topics, kind); err != nil {
+		return err
+	}
 	if err := readable(files); err != nil {
 		return err
 	}
-	p := newProducer(c.Kafka, topic, f.wait)
-	defer p.close()
-	if err := p.open(ctx); err != nil {
-		return fmt.Errorf("%w; nothing was sent", err)
-	}
 	s := &sender{
-		producer: p, terminal: newTerminal(log, files), stdin: stdin, key: cmp.Or(f.agent, f.service),
-		encoding: encoding{asIs: f.ndjson || kind != record.Log, clock: clock, level: f.level, service: f.service, agent: f.agent},
+		cfg: cfg, kind: kind, patience: f.wait, terminal: newTerminal(log, files), stdin: stdin, key: cmp.Or(f.agent, f.service),
+		encoding: encoding{asIs: asIs, clock: clock, level: f.level, service: f.service, agent: f.agent},
+	}
+	if err := s.open(); err != nil {
+		return err
+	}
+	defer s.abandon(ctx)
+	if err := s.preflight(ctx); err != nil {
+		return fmt.Errorf("%w; nothing was sent", err)
 	}
 	err = s.run(ctx, files)
 	s.terminal.clear()
 	_, _ = fmt.Fprintln(out, s.summary())
 	if err != nil {
-		return fmt.Errorf("%w; %d records were acknowledged, %d were not", err, p.acked.Load(), p.unknown())
+		st := s.client.Stats()
+		return fmt.Errorf("%w; %d records were acknowledged, %d were not", err, st.Sent+st.Direct+st.Marked, st.Buffered)
 	}
 	if n := s.counts.refused.Load(); n > 0 {
-		return fmt.Errorf("%d lines are too large for topic %s and were not sent", n, topic)
+		return fmt.Errorf("%d lines are too large for topic %s and were not sent", n, s.topic())
 	}
 	return nil
+}
+
+// aim is where the records go and what they are there: a topic that is another
+// kind's has that kind's records.
+func (f sendFlags) aim(topics settings.Topics, kind record.Kind) (settings.Topics, record.Kind, error) {
+	if f.topic == "" {
+		return topics, kind, nil
+	}
+	if other, ok := topics.Kinds()[f.topic]; ok {
+		return topics, other, nil
+	}
+	topics = topics.With(kind, f.topic)
+	if err := topics.Validate(); err != nil {
+		return topics, kind, fmt.Errorf("--topic: %w", err)
+	}
+	return topics, kind, nil
 }
 
 // readable checks all files before the first is sent.

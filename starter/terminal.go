@@ -65,13 +65,16 @@ func (t *terminal) set(n int64) {
 }
 
 // println writes a line above the bar.
-func (t *terminal) println(s string) {
+func (t *terminal) println(s string) { _, _ = io.WriteString(t, s+"\n") }
+
+// Write writes whole lines above the bar (io.Writer).
+func (t *terminal) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.bar != nil {
 		_ = t.bar.Clear()
 	}
-	_, _ = io.WriteString(t.w, s+"\n")
+	return t.w.Write(p)
 }
 
 // clear takes the bar away.
