@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -68,6 +69,7 @@ type piped struct {
 	feed net.Conn
 	log  chan string // its lines
 	done chan error
+	stop context.CancelFunc // as ctrl-C does
 	out  bytes.Buffer
 }
 
@@ -87,8 +89,11 @@ func startPiped(t *testing.T, args ...string) *piped {
 	cmd.SetIn(in)
 	cmd.SetOut(&p.out)
 	cmd.SetErr(told)
+	ctx, stop := context.WithCancel(t.Context())
+	t.Cleanup(stop)
+	p.stop = stop
 	go func() {
-		p.done <- cmd.ExecuteContext(t.Context())
+		p.done <- cmd.ExecuteContext(ctx)
 		_ = told.Close()
 	}()
 	return p
@@ -248,6 +253,23 @@ func TestSendEndsAtOnceWhenKafkaRefusesAllRecords(t *testing.T) {
 	require.ErrorContains(t, err, "TOPIC_AUTHORIZATION_FAILED")
 	require.ErrorContains(t, err, "0 records were acknowledged, 1 were not")
 	require.Less(t, time.Since(began), 20*time.Second)
+}
+
+func TestAfterCtrlCWhatWasReadIsSent(t *testing.T) {
+	c := broker(t)
+	seen, answer := make(chan struct{}), make(chan struct{})
+	c.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+		close(seen)
+		<-answer
+		return nil, nil, false // and it is carried out
+	})
+	p := startPiped(t, "send", "-")
+	p.lines(0, 1)
+	<-seen
+	p.stop()
+	close(answer)
+	require.ErrorContains(t, p.end(), "interrupted; 1 records were acknowledged, 0 were not")
+	require.Len(t, inKafka(t, c, 1), 1)
 }
 
 func TestALineThatOnlyTheBrokerFindsTooLargeIsTold(t *testing.T) {

@@ -24,6 +24,9 @@ const (
 	closing = 10 * time.Second
 )
 
+// errSilence says that everything pending was left unanswered for the patience.
+var errSilence = errors.New("no acknowledgement")
+
 // counts is what became of the lines, beside what the client counts.
 type counts struct {
 	skipped  atomic.Int64 // empty lines
@@ -91,6 +94,9 @@ func (s *sender) run(ctx context.Context, files []string) error {
 	}
 	left := s.finish(patient)
 	if cause := context.Cause(patient); cause != nil && (left != nil || errors.Is(err, errInterrupted)) {
+		if errors.Is(cause, errSilence) { // why is known best now
+			cause = s.away(cause)
+		}
 		return cause
 	}
 	if err == nil {
@@ -119,7 +125,7 @@ func (s *sender) watch(ctx context.Context) error {
 				return s.refusal(err)
 			}
 			if now.Sub(answered) > s.patience {
-				return s.away(errors.New("no acknowledgement"))
+				return errSilence
 			}
 		}
 	}
