@@ -178,7 +178,7 @@ func auditTrouble(err error) Trouble {
 }
 
 // beating heartbeats what tell was told last, so that Temporal knows that the activity lives while a question takes long.
-func beating(ctx context.Context, first auditProgress) (tell func(auditProgress), stop func()) {
+func beating[P any](ctx context.Context, first P) (tell func(P), stop func()) {
 	var mu sync.Mutex
 	p := first
 	beat := func() {
@@ -201,7 +201,7 @@ func beating(ctx context.Context, first auditProgress) (tell func(auditProgress)
 			}
 		}
 	}()
-	tell = func(to auditProgress) {
+	tell = func(to P) {
 		mu.Lock()
 		p = to
 		mu.Unlock()

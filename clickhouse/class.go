@@ -151,6 +151,13 @@ func Name(code int32) string {
 	return proto.Error(code).String()
 }
 
+// Known tells whether the code means something here. Any other counts as an
+// outage too: whoever cannot wait for ever has to tell the two apart.
+func Known(code int32) bool {
+	_, ok := codes[code]
+	return ok
+}
+
 // Wrap is Classify with what was being done, for Error. The error must not be
 // nil; a Failure stays as it is.
 func Wrap(err error, format string, args ...any) *Failure {

@@ -42,6 +42,13 @@ func TestEveryCodeHasItsClassFromEitherDriver(t *testing.T) {
 	}
 }
 
+func TestACodeIsKnownIfADecisionRestsOnIt(t *testing.T) {
+	require.True(t, clickhouse.Known(497))
+	require.True(t, clickhouse.Known(159))
+	require.False(t, clickhouse.Known(48))
+	require.False(t, clickhouse.Known(0))
+}
+
 func TestWhatNoServerAnsweredIsAnOutage(t *testing.T) {
 	for _, err := range []error{
 		errors.New("code: 469, message: a text that looks like an answer"),

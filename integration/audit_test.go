@@ -36,6 +36,7 @@ type audited struct {
 	Gaps, Doubled, Both                         found
 	DeadDoubled                                 found `json:"dead_doubled"`
 	Moved, Expired, Deleted, Opened             int64
+	Direct                                      struct{ Rows, Doubt, Removed, Twice int64 }
 	Untold                                      []struct{ Why string }
 }
 

@@ -26,6 +26,10 @@ second time half a minute later: a redrive may have been under way.
 It tells from gaps what is none: holes without a record (transactions, compaction), what was noted as lost, skipped or before the
 starting position, and rows that the table's TTL has dropped.
 
+Whatever the offsets, it also searches the rows of the topic that came straight from clients while Kafka was away. Where Kafka has
+brought the same record since (equal event_id and timestamp), the direct row is removed, never Kafka's; that is all that an audit changes. A
+record that has several direct rows, and none of Kafka's, is named.
+
 ` + pickHelp + `
 
 The exit code is 0 if all is clean, 1 if it is not, 2 if something could not be compared (and nothing else is wrong), 130 if you left.

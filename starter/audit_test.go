@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
@@ -71,6 +72,45 @@ both stored and dead   0
 	require.Equal(t, 2, exitCode(err))
 }
 
+func TestDirectRowsArePrintedIfThereAreAny(t *testing.T) {
+	o := workflows.AuditOutcome{Topic: topic, Audited: activities.Audited{Offsets: 600, Stored: 600}, Direct: activities.Direct{Rows: 12, Doubt: 5, Removed: 4}}
+	var out bytes.Buffer
+	require.NoError(t, auditFlags{}.print(&out, report{AuditOutcome: o}), "what was removed is no fault")
+	require.Equal(t, `ai_backlog_logs             clean
+offsets compared            600
+stored                      600
+dead letters                0
+holes                       0
+lost                        0
+skipped                     0
+gaps                        0
+stored more than once       0
+both stored and dead        0
+direct rows                 12
+direct, in doubt            5
+direct copies removed       4
+direct rows more than once  0
+`, out.String())
+
+	o.Direct.Twice, o.Direct.TwiceEvents = 3, []uuid.UUID{uuid.MustParse("01900000-0000-7000-8000-000000000001")}
+	out.Reset()
+	err := auditFlags{}.print(&out, report{AuditOutcome: o})
+	require.EqualError(t, err, "not clean: direct row more than once: 3")
+	require.Equal(t, 1, exitCode(err))
+	require.True(t, strings.HasSuffix(out.String(), "direct rows more than once  3\n\ndirect row more than once, by event_id:\n01900000-0000-7000-8000-000000000001\n… and 2 more\n"), out.String())
+	out.Reset()
+	require.Error(t, auditFlags{json: true}.print(&out, report{AuditOutcome: o}))
+	require.Contains(t, out.String(), `"direct":{"rows":12,"doubt":5,"removed":4,"twice":3,"twice_events":["01900000-0000-7000-8000-000000000001"]}`)
+
+	o.Direct = activities.Direct{Rows: 2, Kept: 1}
+	o.Untold = []activities.Untold{{Why: "ACCESS_DENIED: grant it"}}
+	out.Reset()
+	err = auditFlags{}.print(&out, report{AuditOutcome: o})
+	require.EqualError(t, err, "could not tell: ACCESS_DENIED: grant it")
+	require.Equal(t, 2, exitCode(err))
+	require.Contains(t, out.String(), "direct copies that stay     1\n")
+}
+
 func TestAuditSaysWhatIsWrongWithItsArguments(t *testing.T) {
 	history(t)
 	for name, c := range map[string]struct {
@@ -130,7 +170,7 @@ func audits(t *testing.T, answers ...activities.Audited) (c temporal, replays *a
 			return workflows.AuditOutcome{Group: in.Group, Topic: in.Topic, TopicID: in.TopicID, Ranges: in.Ranges}, nil
 		}
 		at := min(n.Add(1), int64(len(answers)))
-		return workflows.AuditOutcome{Group: in.Group, Topic: in.Topic, TopicID: in.TopicID, Ranges: in.Ranges, Audited: answers[at-1]}, nil
+		return workflows.AuditOutcome{Group: in.Group, Topic: in.Topic, TopicID: in.TopicID, Ranges: in.Ranges, Audited: answers[at-1], Direct: activities.Direct{Rows: 5 - at, Removed: 1}}, nil
 	}, workflow.RegisterOptions{Name: "Audit"})
 	w.RegisterWorkflowWithOptions(func(_ workflow.Context, in workflows.ReplayInput) (workflows.ReplayResult, error) {
 		replays.Store(&in)
@@ -196,6 +236,7 @@ func TestRepairReplaysGapsAsLongAsThatHelps(t *testing.T) {
 			var r report
 			require.NoError(t, json.Unmarshal([]byte(out), &r))
 			require.Len(t, r.Replays, c.replays)
+			require.EqualValues(t, c.replays+1, r.Direct.Removed, "of all audits")
 			if c.replays == 0 {
 				require.Nil(t, replays.Load())
 				return

@@ -27,6 +27,9 @@ func (r report) faults() []fault {
 	return []fault{{"gap", r.Gaps}, {"stored more than once", r.Doubled}, {"dead letter more than once", r.DeadDoubled}, {"both stored and dead", r.Both}}
 }
 
+// directTwice is the fault that has event IDs instead of offsets.
+const directTwice = "direct row more than once"
+
 type fault struct {
 	name string
 	activities.Findings
@@ -51,6 +54,9 @@ func (f auditFlags) print(out io.Writer, r report) error {
 			if f.Offsets > 0 {
 				found = append(found, fmt.Sprintf("%s: %d", f.name, f.Offsets))
 			}
+		}
+		if n := r.Direct.Twice; n > 0 {
+			found = append(found, fmt.Sprintf("%s: %d", directTwice, n))
 		}
 		return &exitError{notClean, errors.New("not clean: " + strings.Join(found, ", "))}
 	case len(r.Untold) > 0:
@@ -81,12 +87,17 @@ func (r report) table(out io.Writer) error {
 		{"stored more than once", r.Doubled.Offsets, true},
 		{"dead letters more than once", r.DeadDoubled.Offsets, r.DeadDoubled.Offsets > 0},
 		{"both stored and dead", r.Both.Offsets, true},
+		{"direct rows", r.Direct.Rows, r.Direct.Rows > 0},
+		{"direct, in doubt", r.Direct.Doubt, r.Direct.Rows > 0},
+		{"direct copies removed", r.Direct.Removed, r.Direct.Rows > 0},
+		{"direct copies that stay", r.Direct.Kept, r.Direct.Kept > 0},
+		{"direct rows more than once", r.Direct.Twice, r.Direct.Rows > 0},
 	} {
 		if c.show {
 			_, _ = fmt.Fprintf(w, "%s\t%d\n", c.name, c.n)
 		}
 	}
-	if r.Faults() > 0 {
+	if r.Audited.Faults() > 0 {
 		_, _ = fmt.Fprintln(w, "\nFAULT\tOFFSETS\tNUMBER")
 	}
 	for _, f := range r.faults() {
@@ -95,6 +106,15 @@ func (r report) table(out io.Writer) error {
 		}
 		if f.More {
 			_, _ = fmt.Fprintf(w, "%s\t…\t%d\n", f.name, f.Offsets-f.Ranges.Len())
+		}
+	}
+	if d := r.Direct; d.Twice > 0 {
+		_, _ = fmt.Fprintf(w, "\n%s, by event_id:\n", directTwice)
+		for _, id := range d.TwiceEvents {
+			_, _ = fmt.Fprintln(w, id)
+		}
+		if n := d.Twice - int64(len(d.TwiceEvents)); n > 0 {
+			_, _ = fmt.Fprintf(w, "… and %d more\n", n)
 		}
 	}
 	if r.Expiry != "" {

@@ -31,6 +31,7 @@ func repair(ctx context.Context, c temporal, s activities.AuditScope, topic batc
 			return r, err
 		}
 		before := r.Gaps.Offsets
+		after.Direct.Removed += r.Direct.Removed // each audit has its own
 		r.Workflow, r.AuditOutcome = after.Workflow, after.AuditOutcome
 		if r.Gaps.Offsets >= before {
 			break

@@ -69,8 +69,15 @@ type AuditOutcome struct {
 	TopicID batch.TopicID       `json:"topic_id"`
 	Ranges  batch.Ranges        `json:"ranges"`
 	Untold  []activities.Untold `json:"untold,omitempty"`
+	// Direct is of all rows of the topic that came straight from clients,
+	// whatever the ranges. It is seen once: a direct row does not move.
+	Direct activities.Direct `json:"direct"`
 	activities.Audited
 }
+
+// Faults is the number of findings. Copies that were removed are none: that is
+// how a record in doubt is meant to end.
+func (o AuditOutcome) Faults() int64 { return o.Audited.Faults() + o.Direct.Twice }
 
 // Verdict is "not clean" if anything is wrong, else "could not tell" if anything
 // could not be compared, else "clean".
@@ -93,9 +100,10 @@ type AuditProgress struct {
 }
 
 // Audit compares Kafka's offsets below the low watermark with the table and
-// the dead letters, and names every gap and duplicate. It changes nothing. What
-// it cannot compare it says; only what lies outside (Kafka or ClickHouse away)
-// is waited for.
+// the dead letters, and names every gap and duplicate. All that it changes is
+// that rows which came straight from clients go where Kafka has brought the same
+// record. What it cannot compare it says; only what lies outside (Kafka or
+// ClickHouse away) is waited for.
 func Audit(ctx workflow.Context, in AuditInput) (AuditOutcome, error) {
 	a := &audit{in: in}
 	if in.State != nil {
@@ -115,13 +123,18 @@ func Audit(ctx workflow.Context, in AuditInput) (AuditOutcome, error) {
 	if err := a.confirm(ctx); err != nil {
 		return AuditOutcome{}, err
 	}
+	if err := a.resolveDirect(ctx); err != nil {
+		return AuditOutcome{}, err
+	}
 	return a.close(ctx), nil
 }
 
 // audit is the state of one audit's workflow.
 type audit struct {
 	AuditState
-	in AuditInput
+	in        AuditInput
+	direct    activities.Direct
+	searching bool // the direct rows
 }
 
 // begin finds out what there is to compare.
@@ -203,6 +216,28 @@ func (a *audit) confirm(ctx workflow.Context) error {
 	return nil
 }
 
+// resolveDirect comes last, and so in no run that is continued: nothing of it has
+// to be carried on, and its failure costs nothing else.
+func (a *audit) resolveDirect(ctx workflow.Context) error {
+	if workflow.GetVersion(ctx, "resolve-direct-20261127", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+		return nil
+	}
+	a.searching = true
+	a.tell(ctx)
+	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{StartToCloseTimeout: attemptTimeout, HeartbeatTimeout: activities.HeartbeatTimeout, RetryPolicy: untilThere})
+	err := workflow.ExecuteActivity(ctx, act.ResolveDirect, activities.ResolveDirectInput{Topic: a.in.Topic}).Get(ctx, &a.direct)
+	a.searching = false
+	switch {
+	case temporal.IsCanceledError(err):
+		return err
+	case err != nil:
+		a.untold(activities.TroubleOf(err))
+	case a.direct.Untold != "":
+		a.note(a.direct.Untold)
+	}
+	return nil
+}
+
 // goOn continues in a new run before the history becomes too long.
 func (a *audit) goOn(ctx workflow.Context) error {
 	if !workflow.GetInfo(ctx).GetContinueAsNewSuggested() {
@@ -256,7 +291,10 @@ func (a *audit) suspect(r batch.Range, found activities.Audited) {
 
 // untold notes why nothing can be said of a partition, or of the topic.
 func (a *audit) untold(t activities.Trouble, partitions ...int32) {
-	why := fmt.Sprintf("%s: %s", t.Name, t.Message)
+	a.note(fmt.Sprintf("%s: %s", t.Name, t.Message), partitions...)
+}
+
+func (a *audit) note(why string, partitions ...int32) {
 	i := slices.IndexFunc(a.Untold, func(u activities.Untold) bool { return u.Why == why })
 	switch {
 	case i < 0 && len(a.Untold) < maxUntold:

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/converter"
@@ -26,6 +27,7 @@ type audited struct {
 	twice  []batch.Ranges
 	asked  []activities.AuditRangeInput
 	seen   map[int64]int // by first offset of the piece
+	direct func() (activities.Direct, error)
 }
 
 func newAudited(t *testing.T, ranges ...batch.Range) *audited {
@@ -35,6 +37,8 @@ func newAudited(t *testing.T, ranges ...batch.Range) *audited {
 	w.env.RegisterWorkflow(Audit)
 	w.env.OnActivity(act.AuditBounds, mock.Anything, mock.Anything).Return(func(context.Context, activities.AuditScope) (activities.AuditBounds, error) { return w.bounds, nil })
 	w.env.OnActivity(act.AuditRange, mock.Anything, mock.Anything).Return(w.look)
+	w.direct = func() (activities.Direct, error) { return activities.Direct{}, nil }
+	w.env.OnActivity(act.ResolveDirect, mock.Anything, activities.ResolveDirectInput{Topic: "t"}).Return(func(context.Context, activities.ResolveDirectInput) (activities.Direct, error) { return w.direct() })
 	return w
 }
 
@@ -161,12 +165,68 @@ func TestAnAuditOfAMissingTopicCannotTell(t *testing.T) {
 	env.OnActivity(act.AuditBounds, mock.Anything, mock.Anything).Return(func(context.Context, activities.AuditScope) (activities.AuditBounds, error) {
 		return activities.AuditBounds{}, problem(activities.Trouble{Class: activities.Blocked, Name: "KAFKA_NO_TOPIC", Message: "t: topic does not exist"})
 	})
+	env.OnActivity(act.ResolveDirect, mock.Anything, mock.Anything).Return(activities.Direct{Rows: 4, Removed: 3}, nil)
 	env.ExecuteWorkflow(Audit, AuditInput{AuditScope: activities.AuditScope{Group: "g", Topic: "t"}})
 	require.NoError(t, env.GetWorkflowError())
 	var o AuditOutcome
 	require.NoError(t, env.GetWorkflowResult(&o))
 	require.Equal(t, "could not tell", o.Verdict())
 	require.Equal(t, "KAFKA_NO_TOPIC: t: topic does not exist", o.Untold[0].Why)
+	require.Equal(t, activities.Direct{Rows: 4, Removed: 3}, o.Direct, "the table is there")
+}
+
+func TestOfDirectRowsOnlyThoseThatStandTwiceAreAFault(t *testing.T) {
+	tries := 0
+	for name, c := range map[string]struct {
+		direct  activities.Direct
+		err     func() error
+		verdict string
+		faults  int64
+		untold  []activities.Untold
+	}{
+		"none":                 {verdict: "clean"},
+		"removed and in doubt": {direct: activities.Direct{Rows: 9, Doubt: 5, Removed: 4}, verdict: "clean"},
+		"stored twice":         {direct: activities.Direct{Rows: 9, Twice: 2, TwiceEvents: []uuid.UUID{{1}, {2}}}, verdict: "not clean", faults: 2},
+		"no right to delete":   {direct: activities.Direct{Rows: 9, Kept: 4, Untold: "ACCESS_DENIED: grant it"}, verdict: "could not tell", untold: []activities.Untold{{Why: "ACCESS_DENIED: grant it"}}},
+		"ClickHouse is away": {direct: activities.Direct{Rows: 1}, verdict: "clean", err: func() error {
+			if tries++; tries < 9 {
+				return problem(activities.Trouble{Class: activities.Outage, Name: "UNREACHABLE", Message: "refused"})
+			}
+			return nil
+		}},
+		"the table is not there": {verdict: "could not tell", err: func() error {
+			return problem(activities.Trouble{Class: activities.Blocked, Name: "UNKNOWN_TABLE", Message: "no logs"})
+		}, untold: []activities.Untold{{Why: "UNKNOWN_TABLE: no logs"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newAudited(t, batch.Range{Last: 9})
+			w.direct = func() (activities.Direct, error) {
+				if c.err != nil {
+					if err := c.err(); err != nil {
+						return activities.Direct{}, err
+					}
+				}
+				return c.direct, nil
+			}
+			o := w.run(t)
+			require.Equal(t, c.verdict, o.Verdict())
+			require.Equal(t, c.faults, o.Faults())
+			require.Equal(t, c.direct, o.Direct)
+			require.Equal(t, c.untold, o.Untold)
+			require.EqualValues(t, 10, o.Stored)
+		})
+	}
+	require.Equal(t, 9, tries)
+}
+
+func TestAnAuditThatBeganBeforeDirectRowsWereSearchedEndsAsItBegan(t *testing.T) {
+	w := newAudited(t, batch.Range{Last: 9})
+	w.env.OnGetVersion("resolve-direct-20261127", workflow.DefaultVersion, workflow.Version(1)).Return(workflow.DefaultVersion)
+	w.direct = func() (activities.Direct, error) {
+		t.Error("searched")
+		return activities.Direct{}, nil
+	}
+	require.Equal(t, "clean", w.run(t).Verdict())
 }
 
 func TestALongAuditGoesOnInANewRun(t *testing.T) {

@@ -49,7 +49,7 @@ func inBoth(a, b activities.Findings) activities.Findings {
 }
 
 func (a *audit) progress() AuditProgress {
-	p := AuditProgress{Phase: "asking Kafka", Total: a.Bounds.Ranges.Len(), Faults: a.Sum.Faults()}
+	p := AuditProgress{Phase: "asking Kafka", Total: a.Bounds.Ranges.Len(), Faults: a.Sum.Faults() + a.direct.Twice}
 	for _, r := range pieces(a.Bounds.Ranges)[:a.Next] {
 		p.Done += r.Len()
 	}
@@ -61,6 +61,8 @@ func (a *audit) progress() AuditProgress {
 		p.Phase = "comparing"
 	case len(a.Suspect) > a.Again:
 		p.Phase = "looking a second time"
+	case a.searching:
+		p.Phase = "searching rows that came directly"
 	case p.Total > 0:
 		p.Phase = "done"
 	}
@@ -74,7 +76,7 @@ func (a *audit) tell(ctx workflow.Context) {
 
 // close says how the audit ended, in the UI and in the worker's log: nobody may be waiting for one that a schedule started.
 func (a *audit) close(ctx workflow.Context) AuditOutcome {
-	o := AuditOutcome{Group: a.in.Group, Topic: a.in.Topic, TopicID: a.Bounds.TopicID, Ranges: a.Bounds.Ranges, Untold: a.Untold, Audited: a.Sum}
+	o := AuditOutcome{Group: a.in.Group, Topic: a.in.Topic, TopicID: a.Bounds.TopicID, Ranges: a.Bounds.Ranges, Untold: a.Untold, Direct: a.direct, Audited: a.Sum}
 	text := fmt.Sprintf("**%s**: %d offsets of %s; stored %d, dead letters %d, holes %d, skipped %d, lost %d, opened %d, expired %d, deleted %d\n\n| | offsets | where |\n|---|---|---|\n",
 		o.Verdict(), o.Offsets, o.Topic, o.Stored, o.Dead, o.Holes, o.Skipped, o.Lost, o.Opened, o.Expired, o.Deleted)
 	for _, f := range []struct {
@@ -82,6 +84,9 @@ func (a *audit) close(ctx workflow.Context) AuditOutcome {
 		activities.Findings
 	}{{"gaps", o.Gaps}, {"stored more than once", o.Doubled}, {"dead letters more than once", o.DeadDoubled}, {"both stored and dead", o.Both}} {
 		text += fmt.Sprintf("| %s | %d | %s |\n", f.name, f.Offsets, head(f.Ranges))
+	}
+	if d := o.Direct; d.Rows > 0 {
+		text += fmt.Sprintf("\ndirect rows %d, in doubt %d, removed as copies %d, stored twice %d %v\n", d.Rows, d.Doubt, d.Removed, d.Twice, d.TwiceEvents)
 	}
 	for _, u := range o.Untold {
 		text += fmt.Sprintf("\ncould not tell: partitions %v: %s\n", u.Partitions, u.Why)
@@ -92,6 +97,6 @@ func (a *audit) close(ctx workflow.Context) AuditOutcome {
 		log = workflow.GetLogger(ctx).Warn
 	}
 	log("audit ended", "topic", o.Topic, "verdict", o.Verdict(), "offsets", o.Offsets,
-		"gaps", o.Gaps.Offsets, "doubled", o.Doubled.Offsets+o.DeadDoubled.Offsets, "both", o.Both.Offsets, "untold", len(o.Untold))
+		"gaps", o.Gaps.Offsets, "doubled", o.Doubled.Offsets+o.DeadDoubled.Offsets, "both", o.Both.Offsets, "direct", o.Direct.Rows, "direct_removed", o.Direct.Removed, "direct_twice", o.Direct.Twice, "untold", len(o.Untold))
 	return o
 }
