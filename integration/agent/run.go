@@ -77,19 +77,19 @@ const (
 	unpaced = 1000
 )
 
-// store makes calls until ctx ends or the last record is accepted. What the
-// client leaves behind in a full buffer is not made up for: the rate is one of
-// calls per time that it takes them.
+// store makes calls until ctx ends or the last record is accepted. Of the time
+// that calls waited for the client a second is made up for.
 func (a *agent) store(ctx context.Context) error {
 	t := time.NewTicker(tick)
 	defer t.Stop()
 	var owed float64
-	for ctx.Err() == nil {
+	for last := time.Now(); ctx.Err() == nil; {
 		if a.rate == 0 {
 			owed = unpaced
 		} else {
-			<-t.C
-			owed += a.rate * tick.Seconds()
+			now := <-t.C
+			owed = min(owed+a.rate*now.Sub(last).Seconds(), a.rate)
+			last = now
 		}
 		for ; owed >= 1 && ctx.Err() == nil; owed-- {
 			if a.records > 0 && a.accepted.Load() == a.records {
