@@ -84,6 +84,15 @@ func (s *town) arrive(rate int, args ...string) (*agent, error) {
 	return a, err
 }
 
+// says waits until the agent has said something.
+func (s *town) says(a *agent, what string, is func(report) bool) {
+	s.t.Helper()
+	require.NoError(s.t, s.Until(s.ctx, what, func(context.Context) (bool, string) {
+		r := a.last(s.t)
+		return is(r), fmt.Sprintf("%+v", r)
+	}))
+}
+
 // fault does harm until ctx ends, and leaves every server running.
 type fault func(s *town, ctx context.Context, rnd *rand.Rand) error
 

@@ -2,7 +2,6 @@ package integration
 
 import (
 	"context"
-	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -18,16 +17,9 @@ func TestWhatIsInDoubtWhenAnAgentEndsIsStoredOnceAfterAnAudit(t *testing.T) {
 	s.ready()
 	a, err := s.arrive(rate, "-flush", "200ms", "-patience", "500ms", "-deadline", "8s")
 	require.NoError(t, err)
-	says := func(what string, is func(report) bool) {
-		t.Helper()
-		require.NoError(t, s.Until(s.ctx, what, func(context.Context) (bool, string) {
-			r := a.last(t)
-			return is(r), fmt.Sprintf("%+v", r)
-		}))
-	}
-	says("records go to kafka", func(r report) bool { return r.Flushed > 2000 && r.Sent > 2000 })
+	s.says(a, "records go to kafka", func(r report) bool { return r.Flushed > 2000 && r.Sent > 2000 })
 	require.NoError(t, s.Kafka.Freeze())
-	says("some are in doubt, and others go straight to clickhouse", func(r report) bool { return r.InDoubt > 0 && r.Direct > 0 })
+	s.says(a, "some are in doubt, and others go straight to clickhouse", func(r report) bool { return r.InDoubt > 0 && r.Direct > 0 })
 	s.leave()
 	r := a.last(t)
 	require.Positive(t, r.Marked)
