@@ -94,51 +94,56 @@ func (s *town) says(a *agent, what string, is func(report) bool) {
 }
 
 // fault does harm until ctx ends, and leaves every server running.
-type fault func(s *town, ctx context.Context, rnd *rand.Rand) error
+type fault func(ctx context.Context, s *town, rnd *rand.Rand) error
 
 // kill takes the server away again and again; the first time for the longest.
 func kill(server func(*rig.Rig) *stack.Server, up, down time.Duration) fault {
-	return func(s *town, ctx context.Context, rnd *rand.Rand) error {
+	return func(ctx context.Context, s *town, rnd *rand.Rand) error {
 		srv := server(s.Rig)
-		for away := down; ; away = within(rnd, down) {
-			pause(ctx, within(rnd, up))
-			if ctx.Err() != nil {
-				return nil
-			}
+		for away := down; lasts(ctx, within(rnd, up)); away = within(rnd, down) {
 			if err := srv.Kill(); err != nil {
 				return err
 			}
 			s.killed(srv.Name())
 			pause(ctx, away)
-			if err := srv.Start(s.ctx); err != nil {
+			if err := srv.Start(context.WithoutCancel(ctx)); err != nil {
 				return err
 			}
 		}
+		return nil
 	}
 }
 
 // replace kills an agent and starts another, again and again.
 func replace(up time.Duration) fault {
-	return func(s *town, ctx context.Context, rnd *rand.Rand) error {
-		for {
-			pause(ctx, within(rnd, up))
-			if ctx.Err() != nil {
-				return nil
-			}
-			s.mu.Lock()
-			a := s.agents[len(s.agents)-1-rnd.IntN(agents)]
-			for a.killed {
-				a = s.agents[rnd.IntN(len(s.agents))]
-			}
-			a.killed = true
-			s.mu.Unlock()
-			a.Kill()
+	return func(ctx context.Context, s *town, rnd *rand.Rand) error {
+		for lasts(ctx, within(rnd, up)) {
+			s.one(rnd).Kill()
 			s.killed("agents")
 			if _, err := s.arrive(rate); err != nil {
 				return err
 			}
 		}
+		return nil
 	}
+}
+
+// one is an agent that lives, and is to be killed.
+func (s *town) one(rnd *rand.Rand) *agent {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for {
+		if a := s.agents[rnd.IntN(len(s.agents))]; !a.killed {
+			a.killed = true
+			return a
+		}
+	}
+}
+
+// lasts waits, and tells whether ctx still lasts.
+func lasts(ctx context.Context, d time.Duration) bool {
+	pause(ctx, d)
+	return ctx.Err() == nil
 }
 
 func within(rnd *rand.Rand, most time.Duration) time.Duration {
@@ -202,7 +207,7 @@ func (s *town) storm(faults []fault) {
 	defer cancel()
 	var g errgroup.Group
 	for i, f := range faults {
-		g.Go(func() error { return f(s, ctx, rand.New(rand.NewPCG(seed, uint64(i)))) }) //nolint:gosec // reproducible on purpose
+		g.Go(func() error { return f(ctx, s, rand.New(rand.NewPCG(seed, uint64(i)))) }) //nolint:gosec // reproducible on purpose
 	}
 	require.NoError(s.t, g.Wait())
 }

@@ -8,8 +8,8 @@
 // UUID of version 8, the agent's number in its first four bytes and the record's
 // in its last six, as in 0000000a-0000-8000-8000-00000000002a.
 //
-// After each flush it prints a line of JSON, a Report; and one at its end, which
-// SIGTERM or the last record brings about.
+// After each flush it prints a line of JSON, a Report; and one at its end, after
+// SIGTERM.
 package main
 
 import (
@@ -26,8 +26,7 @@ func main() {
 	var o options
 	flag.UintVar(&o.agent, "agent", 1, "number of the agent")
 	flag.Float64Var(&o.rate, "rate", 1000, "records a second; 0: as fast as they are accepted")
-	flag.Int64Var(&o.records, "records", 0, "ends after so many; 0: it does not")
-	flag.DurationVar(&o.flush, "flush", time.Second, "from the end of a flush to the next")
+	flag.DurationVar(&o.every, "flush", time.Second, "from the end of a flush to the next")
 	flag.DurationVar(&o.patience, "patience", 5*time.Second, "for how long a flush waits")
 	flag.DurationVar(&o.deadline, "deadline", time.Minute, "for how long the client may take to close")
 	flag.Parse()

@@ -19,8 +19,7 @@ import (
 type options struct {
 	agent                     uint
 	rate                      float64
-	records                   int64
-	flush, patience, deadline time.Duration
+	every, patience, deadline time.Duration
 }
 
 // Report is what an agent prints.
@@ -77,7 +76,7 @@ const (
 	unpaced = 1000
 )
 
-// store makes calls until ctx ends or the last record is accepted. Of the time
+// store makes calls until ctx ends. Of the time
 // that calls waited for the client a second is made up for.
 func (a *agent) store(ctx context.Context) error {
 	t := time.NewTicker(tick)
@@ -92,9 +91,6 @@ func (a *agent) store(ctx context.Context) error {
 			last = now
 		}
 		for ; owed >= 1 && ctx.Err() == nil; owed-- {
-			if a.records > 0 && a.accepted.Load() == a.records {
-				return nil
-			}
 			if err := a.next(ctx); err != nil {
 				return err
 			}
@@ -131,8 +127,10 @@ func (a *agent) call(ctx context.Context, n int64) error {
 	case 1:
 		return a.c.StoreMetric(ctx, client.Metric{EventID: id, AgentID: name, Name: "llm.latency_ms", Value: float64(n % 5000), Unit: "ms"})
 	default:
-		return a.c.StoreLog(ctx, client.Log{EventID: id, AgentID: name, Level: "INFO", Message: "tool call search_documents finished: 12 results in 184 ms, best score 0.83, cache miss",
-			Attributes: map[string]string{"tool": "search_documents", "model": "large-2", "tokens_in": "1834", "tokens_out": "212"}})
+		return a.c.StoreLog(ctx, client.Log{
+			EventID: id, AgentID: name, Level: "INFO", Message: "tool call search_documents finished: 12 results in 184 ms, best score 0.83, cache miss",
+			Attributes: map[string]string{"tool": "search_documents", "model": "large-2", "tokens_in": "1834", "tokens_out": "212"},
+		})
 	}
 }
 
@@ -146,7 +144,7 @@ func ID(agent uint32, n int64) (id uuid.UUID) {
 
 // flushAll flushes until ctx ends.
 func (a *agent) flushAll(ctx context.Context) {
-	t := time.NewTimer(a.options.flush)
+	t := time.NewTimer(a.every)
 	defer t.Stop()
 	for {
 		select {
@@ -162,7 +160,7 @@ func (a *agent) flushAll(ctx context.Context) {
 			a.flushed.Store(upTo)
 		}
 		a.report(false, err)
-		t.Reset(a.options.flush)
+		t.Reset(a.every)
 	}
 }
 
