@@ -270,11 +270,17 @@ func (s *town) told() {
 			require.Equal(s.t, r.Accepted, rows, "agent %d", a.number)
 			require.Equal(s.t, r.Accepted, s.count("SELECT max(n) FROM "+numbered+" WHERE agent = ?", a.number), "agent %d", a.number)
 		}
-		most := int64(0)
+		most, why := int64(0), ""
 		for _, r := range a.reports(s.t) {
 			most = max(most, r.InDoubt)
+			if r.Error != "" {
+				why = r.Error
+			}
 		}
 		doubt += most
+		if r.Marked > 0 {
+			s.t.Logf("agent %d ended in doubt: %s", a.number, why)
+		}
 		sum.Accepted, sum.Flushed, sum.Again = sum.Accepted+r.Accepted, sum.Flushed+r.Flushed, sum.Again+r.Again
 		sum.Sent, sum.Direct, sum.Marked = sum.Sent+r.Sent, sum.Direct+r.Direct, sum.Marked+r.Marked
 	}
