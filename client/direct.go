@@ -154,7 +154,10 @@ func (l *lane) wanted(b *block) bool {
 func (l *lane) send(ctx context.Context, b *block) error {
 	began := time.Now()
 	err := l.c.inserter.Insert(ctx, l.kind.Table(), b.rows.Input(), b.token)
-	if err == nil {
+	switch {
+	case err == nil && !b.begun.IsZero():
+		return l.prove(ctx, b)
+	case err == nil:
 		l.stored(b, b.items)
 		return nil
 	}
@@ -175,26 +178,52 @@ func (l *lane) send(ctx context.Context, b *block) error {
 	return err
 }
 
-// find asks the table which of the rows it has: those are stored. The others are
-// certainly not, since nothing is at work any more: they go back, and if the
-// table has refused them they wait for Kafka.
-func (l *lane) find(ctx context.Context, b *block) error {
+// prove settles a block that was acknowledged after it had been in doubt. That
+// proves only that the table knows its token: ClickHouse writes the token down
+// first, and of a server that is killed between the two the rows are gone. None
+// of them comes later, because what is late is dropped by the token; so those
+// that the table has not are a block of their own, with another one.
+func (l *lane) prove(ctx context.Context, b *block) error {
+	stored, left, err := l.look(ctx, b)
+	if err != nil {
+		return err
+	}
+	l.stored(b, stored)
+	if len(left) == 0 {
+		return nil
+	}
+	l.missed(-int64(len(left)))
+	*b = *l.fill(left, b.mark)
+	return errors.New("it knows the block and has not all of its rows")
+}
+
+// look asks the table which of the block's rows it has.
+func (l *lane) look(ctx context.Context, b *block) (stored, left []item, err error) {
 	ids := make([]uuid.UUID, len(b.items))
 	for i, it := range b.items {
 		ids[i] = it.id
 	}
 	there, err := l.c.looker.DirectEvents(ctx, l.kind.Table(), l.topic, b.from, b.to, ids)
 	if err != nil {
-		return errors.Join(b.refused, err)
+		return nil, nil, err
 	}
-	var stored, left []item
 	for _, it := range b.items {
 		if there[it.id] {
 			stored = append(stored, it)
-			continue
+		} else {
+			left = append(left, it)
 		}
-		it.noDirect = it.noDirect || b.refused != nil
-		left = append(left, it)
+	}
+	return stored, left, nil
+}
+
+// find settles the rows that the table has. The others are certainly not stored,
+// since nothing is at work any more: they go back, and if the table has refused
+// them they wait for Kafka.
+func (l *lane) find(ctx context.Context, b *block) error {
+	stored, left, err := l.look(ctx, b)
+	if err != nil {
+		return errors.Join(b.refused, err)
 	}
 	l.stored(b, stored)
 	l.missed(-int64(len(left)))
@@ -207,6 +236,7 @@ func (l *lane) find(ctx context.Context, b *block) error {
 		l.c.cfg.Logger.Warn("clickhouse refuses records: they wait for kafka", "table", l.kind.Table(), "records", len(left), "error", b.refused)
 	}
 	for _, it := range left {
+		it.noDirect = it.noDirect || b.refused != nil
 		l.returned(it, b.refused)
 	}
 	return nil

@@ -276,6 +276,24 @@ func TestATokenThatIsTooOldIsNotUsedAgain(t *testing.T) {
 	s.exact(s.rows(record.DirectSure), s.inKafka(int(s.c.Stats().Sent)))
 }
 
+func TestABlockIsStoredThoughTheTableKnowsItsTokenAndHasNotItsRows(t *testing.T) {
+	s := newStand(t)
+	b := s.blockOf(100, time.Second)
+	dead := record.NewBlock(record.Log) // as a server that is killed between the two leaves it
+	require.NoError(t, dead.Append(b.items[0].value, record.Coordinates{Topic: "nowhere", Partition: record.DirectPartition}))
+	require.NoError(t, s.c.inserter.Insert(t.Context(), "logs", dead.Input(), b.token))
+	l := s.c.lanes[record.Log]
+	for range 2 { // the token is known; another one is not
+		if l.step(t.Context(), b) == nil {
+			break
+		}
+	}
+	require.Empty(t, b.items)
+	require.Equal(t, int64(100), s.c.Stats().Direct)
+	require.Zero(t, l.doubt())
+	s.exact(s.rows(record.DirectSure))
+}
+
 func TestNobodyAsksTheTableWhileAnInsertMayBeAtWork(t *testing.T) {
 	s := newStand(t)
 	b := s.blockOf(10, tokenValid+time.Second)

@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/ai-backlog/ingest/devstack/stack"
 	"github.com/ai-backlog/ingest/integration/load"
 	"github.com/ai-backlog/ingest/integration/rig"
 )
@@ -151,4 +152,27 @@ func produceLarge(ctx context.Context, t *testing.T, r *rig.Rig, codec kgo.Compr
 		})
 	}
 	require.NoError(t, cl.Flush(ctx))
+}
+
+// agentCeiling is what an agent with a buffer of 64 MiB may ever have resident, bytes.
+const agentCeiling = 200_000_000
+
+func TestAnAgentFitsIntoMemoryWhileBothServersAreAway(t *testing.T) {
+	for name, away := range map[string]func(*stack.Server) error{"killed": (*stack.Server).Kill, "silent": (*stack.Server).Freeze} {
+		t.Run(name, func(t *testing.T) {
+			s := newTown(t)
+			s.ready()
+			a, err := s.arrive(0, "-flush", "100ms", "-patience", "100ms")
+			require.NoError(t, err)
+			s.says(a, "records go to kafka", func(r report) bool { return r.Sent > 20_000 })
+			for _, srv := range []*stack.Server{s.Kafka, s.ClickHouse} {
+				require.NoError(t, away(srv))
+			}
+			s.says(a, "the buffer is full, and calls wait", func(r report) bool { return r.Again > 20 })
+			require.Greater(t, a.last(t).BufferedBytes, int64(63<<20))
+			most := peak(t, a.Process)
+			t.Logf("%d MB resident at most", most/1_000_000)
+			require.Less(t, most, int64(agentCeiling))
+		})
+	}
 }

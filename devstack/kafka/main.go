@@ -3,8 +3,9 @@
 // Command kafka serves franz-go's kfake, a stand-in for Kafka, on one loopback port with its data in a directory.
 //
 // It ends when it is sent SIGTERM or SIGINT, or when its standard input reaches its end, that is, when its parent is gone.
-// Records, topics with their IDs and committed offsets survive SIGKILL; with -sync=false the last of them may not survive
-// the crash of the machine. Unlike a broker it limits neither the size of a request nor that of a commit's metadata.
+// Records, topics with their IDs, committed offsets and what tells a producer's repeats survive SIGKILL; with -sync=false the last
+// of them may not survive the crash of the machine. Unlike a broker it limits neither the size of a request nor that of a commit's
+// metadata.
 package main
 
 import (
@@ -47,6 +48,9 @@ func run() error {
 	ends := make(chan os.Signal, 1)
 	signal.Notify(ends, syscall.SIGTERM, syscall.SIGINT)
 	signal.Ignore(syscall.SIGHUP)
+	if err := recoverSequences(o.dir); err != nil {
+		return fmt.Errorf("read what producers have sent: %w", err)
+	}
 	cluster, err := kfake.NewCluster(o.kfake()...)
 	if err != nil {
 		return fmt.Errorf("start kfake: %w", err)

@@ -130,7 +130,7 @@ func Clean() { _ = os.RemoveAll(programsDir()) }
 // building has one rig at a time look whether the programs are there.
 var building sync.Mutex
 
-// build makes the programs once per process.
+// build makes the programs once per process, each with the versions of its own module.
 func build(ctx context.Context, log io.Writer) (string, error) {
 	building.Lock()
 	defer building.Unlock()
@@ -146,10 +146,14 @@ func build(ctx context.Context, log io.Writer) (string, error) {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return "", err
 	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", dir+"/", "./consumer", "./worker", "./starter") //nolint:gosec // fixed arguments
-	cmd.Dir, cmd.Stdout, cmd.Stderr = root, log, log
-	if err := cmd.Run(); err != nil {
-		return "", fmt.Errorf("build the programs: %w", err)
+	agent := exec.CommandContext(ctx, "go", "build", "-o", dir+"/", "github.com/ai-backlog/ingest/integration/agent") //nolint:gosec // fixed arguments
+	others := exec.CommandContext(ctx, "go", "build", "-o", dir+"/", "./consumer", "./worker", "./starter")           //nolint:gosec // fixed arguments
+	others.Dir = root
+	for _, cmd := range []*exec.Cmd{agent, others} {
+		cmd.Stdout, cmd.Stderr = log, log
+		if err := cmd.Run(); err != nil {
+			return "", fmt.Errorf("build the programs: %w", err)
+		}
 	}
 	return dir, nil
 }
