@@ -4,25 +4,16 @@ import (
 	"context"
 	"errors"
 	"net"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 const (
-	// usualLimit is the size of a record batch where the topic's own limit may not
-	// be asked for: below Kafka's default of 1,048,588.
-	usualLimit = 1_000_012
-	// highestLimit is what is handed over at most, whatever the topic allows.
-	highestLimit = 64 << 20
-	// batchOverhead is more than a record batch of one record adds to its bytes.
-	batchOverhead = 128
 	// windowBytes is what Kafka's client holds of a kind: enough to keep a few
 	// brokers busy, and what is in doubt when Kafka goes away.
 	windowBytes = 16 << 20
@@ -117,7 +108,7 @@ func (l *lane) window() int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
-	case l.closing || time.Now().Before(l.paused):
+	case l.closing || l.learning() || time.Now().Before(l.paused):
 		return 0
 	case !l.direct:
 		return min(windowBytes, l.c.cfg.BufferBytes/4) - l.now.bytes
@@ -178,8 +169,13 @@ func (l *lane) answer(h *handed, err error) {
 	case doubtful:
 		l.lost = append(l.lost, h.item)
 		l.kafkaErr = err
-	case !errors.Is(err, context.Canceled) && !errors.Is(err, kerr.MessageTooLarge):
+	case errors.Is(err, kerr.MessageTooLarge):
+		l.tooLarge(&h.item)
+	case !errors.Is(err, context.Canceled):
 		l.kafkaErr, l.paused = err, time.Now().Add(pauseAfter)
+		if errors.Is(err, kerr.UnknownTopicID) {
+			l.forget()
+		}
 	}
 	doubt := l.old.records
 	l.mu.Unlock()
@@ -191,8 +187,7 @@ func (l *lane) answer(h *handed, err error) {
 		l.c.sent[l.kind].Add(1)
 		l.c.buffer.settle(h.item)
 	case doubtful:
-	case errors.Is(err, kerr.MessageTooLarge):
-		h.noKafka = true
+	case h.noKafka:
 		l.returned(h.item, &TooLargeError{Size: len(h.key) + len(h.value), Limit: int(l.limit.Load()), Topic: l.topic})
 	default:
 		l.c.buffer.back(h.item)
@@ -237,37 +232,6 @@ type watcher struct {
 	mu         sync.Mutex
 	unanswered bool         // records were sent, and no answer came, and none to any others since
 	resumed    atomic.Int64 // how often answers came after that
-}
-
-// limitOf is what the topic takes.
-func (c *Client) limitOf(topic string) int32 {
-	for _, l := range c.lanes {
-		if l.topic == topic {
-			return l.limit.Load()
-		}
-	}
-	return usualLimit
-}
-
-// askLimit stays at the usual limit where the question is not allowed.
-func (l *lane) askLimit(ctx context.Context) (known bool) {
-	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
-	defer cancel()
-	configs, err := kadm.NewClient(l.c.kafka).DescribeTopicConfigs(ctx, l.topic)
-	if err != nil {
-		return false
-	}
-	topic, err := configs.On(l.topic, nil)
-	if err != nil || topic.Err != nil {
-		return false
-	}
-	for _, c := range topic.Configs {
-		if n, err := strconv.ParseInt(c.MaybeValue(), 10, 32); c.Key == "max.message.bytes" && err == nil {
-			l.limit.Store(int32(max(512, min(n, highestLimit))))
-			return true
-		}
-	}
-	return false
 }
 
 // OnBrokerConnect remembers why Kafka cannot be reached (kgo.HookBrokerConnect).

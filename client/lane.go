@@ -21,8 +21,6 @@ const (
 	// each relapse within steady doubles the time, from FallbackAfter on.
 	holdMost = time.Minute
 	steady   = time.Minute
-	// limitEvery is how often a topic's limit is asked for until it is known.
-	limitEvery = 10 * time.Second
 )
 
 // lane brings the records of one kind to their topic, or straight into their
@@ -49,6 +47,7 @@ type lane struct {
 	answered time.Time // when it last had, or owed nothing
 	switched time.Time
 	hold     time.Duration
+	known    topic
 	probed   bool               // Kafka seems to be back: one record may try
 	paused   time.Time          // nothing is handed over before
 	epoch    int                // raised when Kafka is given up
@@ -82,8 +81,7 @@ func signal(c chan struct{}) {
 func (l *lane) watch(ctx context.Context) {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
-	var asked, probed time.Time
-	known := false
+	asked, probed := l.learn(ctx, time.Time{}), time.Time{}
 	for {
 		select {
 		case <-ctx.Done():
@@ -91,10 +89,7 @@ func (l *lane) watch(ctx context.Context) {
 		case <-tick.C:
 		}
 		now := time.Now()
-		if !known && now.Sub(asked) > limitEvery {
-			known = l.askLimit(ctx)
-			asked = time.Now()
-		}
+		asked = l.learn(ctx, asked)
 		l.silent(now)
 		if l.mayProbe(now) && now.Sub(probed) > probeEvery {
 			l.probe(ctx)
@@ -161,7 +156,7 @@ func (l *lane) mayProbe(now time.Time) bool {
 	if !l.c.cfg.falls() {
 		return now.Sub(l.answered) >= leastFallback
 	}
-	if !l.direct || l.closing || l.probed || now.Sub(l.switched) < l.hold {
+	if !l.direct || l.closing || l.probed || l.learning() || now.Sub(l.switched) < l.hold {
 		return false
 	}
 	if l.now.records == 0 {
@@ -181,7 +176,7 @@ func (l *lane) probe(ctx context.Context) {
 	_, _, err := kafka.Logs(ctx, l.c.kafka, l.topic)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.probed = err == nil
+	l.probed = err == nil && !l.learning()
 	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		l.kafkaErr = err
 	}
