@@ -77,8 +77,6 @@ func (l *lots) of(it *item) *queue {
 	return &l.either
 }
 
-func (l *lots) n() int64 { return int64(l.either.n + l.kafka.n + l.direct.n) }
-
 // chunkBytes is what small records share an allocation of.
 const chunkBytes = 64 << 10
 
