@@ -87,7 +87,7 @@ func TestARecordWhoseFirstAnswerWasLostIsInDoubtWhenTheNextOneEndsIt(t *testing.
 			_, mend := s.takenThenRefused(err.Code)
 			s.until("they are in doubt", func(st Stats) bool { return st.InDoubt == 10 })
 			mend()
-			require.NoError(t, s.c.Close(within(t, 4*time.Second)))
+			require.NoError(t, s.c.Close(t.Context()), "it does not wait for what never comes")
 			require.Equal(t, int64(10), s.c.Stats().Marked)
 			marked := s.rows(record.DirectDoubt)
 			require.Len(t, marked, 10)
