@@ -182,12 +182,11 @@ func (b *buffer) let() {
 func (b *buffer) wait(ctx context.Context) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	upTo := b.flush
 	if b.pending > 0 {
 		b.earlier[b.flush] = b.pending
 		b.flush, b.pending = b.flush+1, 0
 	}
-	for b.open(upTo) {
+	for before := b.flush; b.open(before); {
 		drained := b.drained
 		b.mu.Unlock()
 		var err error
@@ -204,10 +203,10 @@ func (b *buffer) wait(ctx context.Context) error {
 	return nil
 }
 
-// open tells whether something of the flushes up to this one is not settled.
-func (b *buffer) open(upTo uint64) bool {
+// open tells whether something of the flushes before this one is not settled.
+func (b *buffer) open(before uint64) bool {
 	for f := range b.earlier {
-		if f <= upTo {
+		if f < before {
 			return true
 		}
 	}
@@ -229,9 +228,10 @@ func (b *buffer) size() (records, bytes int64) {
 	return b.count, b.used
 }
 
-// waiting is how many records of the kind are nobody's yet.
+// waiting is how many records of the kind are nobody's yet and may go to Kafka.
 func (b *buffer) waiting(k record.Kind) int64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.lots[k].n()
+	l := b.lots[k]
+	return int64(l.either.n + l.kafka.n)
 }

@@ -2,6 +2,8 @@ package client
 
 import (
 	"context"
+	"math"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -14,7 +16,8 @@ import (
 const grace = 3 * time.Second
 
 // Close accepts nothing more, waits as Flush does, and ends the client. Without
-// a deadline it waits for as long as it takes.
+// a deadline it waits for as long as it takes, but not for records of which
+// nothing will be heard any more.
 //
 // With one, what is left when half of the time has passed goes straight to
 // ClickHouse, whatever Kafka does: records that certainly were not sent to it,
@@ -27,8 +30,14 @@ func (c *Client) Close(ctx context.Context) error {
 	}
 	c.buffer.close()
 	patient, cancel := withHalf(ctx)
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		c.await(patient, math.MaxInt64, c.hopeless)
+		cancel()
+	})
 	err := c.buffer.wait(patient)
 	cancel()
+	watching.Wait()
 	if err != nil {
 		c.giveUp(ctx)
 	}
@@ -45,6 +54,18 @@ func (c *Client) Close(ctx context.Context) error {
 		return c.unsent(context.Cause(ctx), true)
 	}
 	return nil
+}
+
+// hopeless tells whether nothing will be heard any more of any record that is left.
+func (c *Client) hopeless() bool {
+	lost := 0
+	for _, l := range c.lanes {
+		l.mu.Lock()
+		lost += len(l.lost)
+		l.mu.Unlock()
+	}
+	n, _ := c.buffer.size()
+	return n > 0 && n == int64(lost)
 }
 
 // withHalf is ctx with half of the time that is left until its deadline.

@@ -53,7 +53,7 @@ func (l *lane) collect(ctx context.Context) (items []item, open bool) {
 		either, closing := l.closing || l.direct && !l.probed, l.closing
 		l.mu.Unlock()
 		n, since := l.c.buffer.direct(l.kind, either)
-		if closing || n >= directRows || n > 0 && time.Since(since) >= directLinger {
+		if closing || n >= directRows || n > 0 && lingered(since) {
 			items = l.c.buffer.takeDirect(l.kind, into, directBytes, either)
 			return items, !closing || len(items) > 0
 		}
@@ -63,6 +63,13 @@ func (l *lane) collect(ctx context.Context) (items []item, open bool) {
 		case <-l.divert: // at least every watchEvery
 		}
 	}
+}
+
+// lingered tells whether whoever waits since then has waited for long enough; also
+// if the clock was set back meanwhile.
+func lingered(since time.Time) bool {
+	d := time.Since(since)
+	return d < 0 || d >= directLinger
 }
 
 // store brings records into the table, each once, however often it takes. What

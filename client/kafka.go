@@ -4,24 +4,16 @@ import (
 	"context"
 	"errors"
 	"net"
-	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 const (
-	// usualLimit is the size of a record batch where the topic's own limit may not
-	// be asked for: below Kafka's default of 1,048,588.
-	usualLimit = 1_000_012
-	// highestLimit is what is handed over at most, whatever the topic allows.
-	highestLimit = 64 << 20
-	// batchOverhead is more than a record batch of one record adds to its bytes.
-	batchOverhead = 128
 	// windowBytes is what Kafka's client holds of a kind: enough to keep a few
 	// brokers busy, and what is in doubt when Kafka goes away.
 	windowBytes = 16 << 20
@@ -32,13 +24,42 @@ const (
 )
 
 // handed is an item in the hands of Kafka's client, and travels as the context of
-// its record.
+// its record. Ended, it asks for the record back, which is given back if it
+// certainly was not sent.
+//
+// Kafka's client takes a batch that a broker has answered with an error for
+// unsent, even if an earlier attempt was left unanswered, and may be stored. So
+// a record for which that is possible does not ask to be given back.
 type handed struct {
 	context.Context //nolint:containedctx // kgo carries it to the promise
 	item
-	l      *lane
-	epoch  int
-	record kgo.Record
+	l       *lane
+	epoch   int
+	record  kgo.Record
+	batched atomic.Bool  // it is part of a batch; before, it cannot have been sent
+	resumed atomic.Int64 // the watcher's when it became one
+}
+
+// Done is nil while the record may have been sent.
+func (h *handed) Done() <-chan struct{} {
+	if h.maybeSent() {
+		return nil
+	}
+	return h.Context.Done()
+}
+
+// Err is nil while the record may have been sent.
+func (h *handed) Err() error {
+	if h.maybeSent() {
+		return nil
+	}
+	return h.Context.Err()
+}
+
+// maybeSent tells whether an attempt of the record's may have been left
+// unanswered before one that was answered.
+func (h *handed) maybeSent() bool {
+	return h.batched.Load() && h.resumed.Load() != h.l.c.watcher.resumed.Load()
 }
 
 // openKafka makes the client that all lanes share; it connects when it is first
@@ -56,11 +77,9 @@ func (c *Client) openKafka() error {
 		kgo.ProducerBatchMaxBytesFn(func(topic string) int32 { return c.limitOf(topic) }),
 		kgo.MaxBufferedRecords(int(c.cfg.BufferBytes/overhead)+1), // the lanes' windows are the bound
 		kgo.BrokerMaxWriteBytes(2*highestLimit),
-		kgo.DisableClientMetrics(), // Close would wait a second for them
+		kgo.UnknownTopicRetries(-1), // a broker that has just started knows no topic
+		kgo.DisableClientMetrics(),  // Close would wait a second for them
 	)
-	if c.cfg.falls() {
-		opts = append(opts, kgo.RecordDeliveryTimeout(c.cfg.FallbackAfter)) // returns only what certainly was not sent
-	}
 	c.kafka, err = kgo.NewClient(opts...)
 	return err
 }
@@ -89,7 +108,7 @@ func (l *lane) window() int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
-	case l.closing || time.Now().Before(l.paused):
+	case l.closing || l.learning() || time.Now().Before(l.paused):
 		return 0
 	case !l.direct:
 		return min(windowBytes, l.c.cfg.BufferBytes/4) - l.now.bytes
@@ -102,8 +121,12 @@ func (l *lane) window() int64 {
 func (l *lane) hand(ctx context.Context, items []item) {
 	slab := make([]handed, len(items))
 	l.mu.Lock()
+	if l.recall == nil {
+		l.flight, l.recall = context.WithCancel(ctx)
+	}
+	ctx = l.flight
 	epoch := l.epoch
-	l.probed = false // it is on its way
+	l.probed, l.handedAt = false, time.Now() // it is on its way
 	for i := range items {
 		l.now.records++
 		l.now.bytes += items[i].size()
@@ -111,9 +134,10 @@ func (l *lane) hand(ctx context.Context, items []item) {
 	l.mu.Unlock()
 	for i := range items {
 		h := &slab[i]
-		*h = handed{Context: ctx, item: items[i], l: l, epoch: epoch}
+		h.item, h.l, h.epoch = items[i], l, epoch
+		h.Context = ctx //nolint:fatcontext // each has its own, of the same
 		h.record = kgo.Record{Topic: l.topic, Key: h.key, Value: h.value, Context: h}
-		l.c.kafka.Produce(ctx, &h.record, answered)
+		l.c.kafka.Produce(h, &h.record, answered) //nolint:contextcheck // h's end is ctx's
 	}
 }
 
@@ -131,7 +155,7 @@ func answered(r *kgo.Record, err error) {
 // doubt.
 func (l *lane) answer(h *handed, err error) {
 	var again bool
-	doubtful := err != nil && !l.c.watcher.certain(err)
+	doubtful := err != nil && !h.certain(err)
 	l.mu.Lock()
 	f := &l.now
 	if h.epoch != l.epoch {
@@ -145,8 +169,13 @@ func (l *lane) answer(h *handed, err error) {
 	case doubtful:
 		l.lost = append(l.lost, h.item)
 		l.kafkaErr = err
-	case !errors.Is(err, kgo.ErrRecordTimeout) && !errors.Is(err, context.Canceled) && !errors.Is(err, kerr.MessageTooLarge):
+	case errors.Is(err, kerr.MessageTooLarge):
+		l.tooLarge(&h.item)
+	case !errors.Is(err, context.Canceled):
 		l.kafkaErr, l.paused = err, time.Now().Add(pauseAfter)
+		if errors.Is(err, kerr.UnknownTopicID) {
+			l.forget()
+		}
 	}
 	doubt := l.old.records
 	l.mu.Unlock()
@@ -158,8 +187,7 @@ func (l *lane) answer(h *handed, err error) {
 		l.c.sent[l.kind].Add(1)
 		l.c.buffer.settle(h.item)
 	case doubtful:
-	case errors.Is(err, kerr.MessageTooLarge):
-		h.noKafka = true
+	case h.noKafka:
 		l.returned(h.item, &TooLargeError{Size: len(h.key) + len(h.value), Limit: int(l.limit.Load()), Topic: l.topic})
 	default:
 		l.c.buffer.back(h.item)
@@ -176,65 +204,34 @@ func (l *lane) returned(it item, err error) {
 	l.c.buffer.back(it)
 }
 
+// certain tells whether the record, which failed so, is certainly not in Kafka:
+// because it was never sent, or because the broker has answered that it did not
+// take it. Kafka's client fails records only then, but for two cases: when it is
+// closed, or refused an identity, it fails all it has; and it forgets an attempt
+// that was left unanswered when a later one is answered.
+func (h *handed) certain(err error) bool {
+	w := &h.l.c.watcher
+	switch {
+	case errors.Is(err, kgo.ErrClientClosed):
+		return !w.connected.Load() // a hook that tells of a write comes after it, too late for this
+	case !w.produced.Load():
+		return true
+	case errors.Is(err, context.Canceled):
+		return true // asked for when it was
+	case errors.Is(err, kerr.UnknownServerError), errors.Is(err, kerr.ClusterAuthorizationFailed):
+		return false
+	}
+	return !h.maybeSent()
+}
+
 // watcher is told what Kafka's client does (kgo.WithHooks).
 type watcher struct {
 	connected, produced atomic.Bool // once at least
 	dial                atomic.Pointer[error]
-}
 
-// certain tells whether a record that failed so is certainly not in Kafka:
-// because it was never sent, or because the broker has answered that it did not
-// take it. Kafka's client fails a record with a timeout, or because its context
-// ended, only then; when it is closed, or refused an identity, it fails all it
-// has, and whatever was sent before is in doubt.
-func (w *watcher) certain(err error) bool {
-	if errors.Is(err, kgo.ErrClientClosed) {
-		return !w.connected.Load() // a hook that tells of a write comes after it, too late for this
-	}
-	if !w.produced.Load() {
-		return true
-	}
-	for _, e := range []error{
-		kgo.ErrRecordTimeout, context.Canceled, context.DeadlineExceeded,
-		kerr.MessageTooLarge, kerr.RecordListTooLarge, kerr.InvalidRecord, kerr.InvalidTimestamp, kerr.UnsupportedCompressionType,
-		kerr.TopicAuthorizationFailed, kerr.UnknownTopicOrPartition, kerr.UnknownTopicID, kerr.InvalidTopicException, kerr.PolicyViolation,
-	} {
-		if errors.Is(err, e) {
-			return true
-		}
-	}
-	return false
-}
-
-// limitOf is what the topic takes.
-func (c *Client) limitOf(topic string) int32 {
-	for _, l := range c.lanes {
-		if l.topic == topic {
-			return l.limit.Load()
-		}
-	}
-	return usualLimit
-}
-
-// askLimit stays at the usual limit where the question is not allowed.
-func (l *lane) askLimit(ctx context.Context) (known bool) {
-	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
-	defer cancel()
-	configs, err := kadm.NewClient(l.c.kafka).DescribeTopicConfigs(ctx, l.topic)
-	if err != nil {
-		return false
-	}
-	topic, err := configs.On(l.topic, nil)
-	if err != nil || topic.Err != nil {
-		return false
-	}
-	for _, c := range topic.Configs {
-		if n, err := strconv.ParseInt(c.MaybeValue(), 10, 32); c.Key == "max.message.bytes" && err == nil {
-			l.limit.Store(int32(max(512, min(n, highestLimit))))
-			return true
-		}
-	}
-	return false
+	mu         sync.Mutex
+	unanswered bool         // records were sent, and no answer came, and none to any others since
+	resumed    atomic.Int64 // how often answers came after that
 }
 
 // OnBrokerConnect remembers why Kafka cannot be reached (kgo.HookBrokerConnect).
@@ -251,5 +248,31 @@ func (w *watcher) OnBrokerConnect(_ kgo.BrokerMetadata, _ time.Duration, _ net.C
 func (w *watcher) OnBrokerWrite(_ kgo.BrokerMetadata, key int16, _ int, _, _ time.Duration, _ error) {
 	if key == kmsg.Produce.Int16() {
 		w.produced.Store(true)
+	}
+}
+
+// OnBrokerE2E notes whether records that were sent are answered (kgo.HookBrokerE2E).
+// It comes before Kafka's client does anything about it.
+func (w *watcher) OnBrokerE2E(_ kgo.BrokerMetadata, key int16, e kgo.BrokerE2E) {
+	if key != kmsg.Produce.Int16() || e.BytesWritten == 0 {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case e.Err() != nil:
+		w.unanswered = true
+	case w.unanswered:
+		w.unanswered = false
+		w.resumed.Add(1)
+	}
+}
+
+// OnProduceRecordPartitioned notes when a record becomes part of a batch, which
+// is before it can be sent (kgo.HookProduceRecordPartitioned).
+func (w *watcher) OnProduceRecordPartitioned(r *kgo.Record, _ int32) {
+	if h, ok := r.Context.(*handed); ok {
+		h.resumed.Store(w.resumed.Load())
+		h.batched.Store(true)
 	}
 }

@@ -21,8 +21,6 @@ const (
 	// each relapse within steady doubles the time, from FallbackAfter on.
 	holdMost = time.Minute
 	steady   = time.Minute
-	// limitEvery is how often a topic's limit is asked for until it is known.
-	limitEvery = 10 * time.Second
 )
 
 // lane brings the records of one kind to their topic, or straight into their
@@ -50,18 +48,22 @@ type lane struct {
 	answered time.Time // when it last had, or owed nothing
 	switched time.Time
 	hold     time.Duration
-	probed   bool      // Kafka seems to be back: one record may try
-	paused   time.Time // nothing is handed over before
-	epoch    int       // raised when Kafka is given up
-	now, old flight    // in the hands of Kafka's client: since the epoch began, and from before it: in doubt
-	lost     []item    // of which Kafka's client will never tell what became
-	missing  int64     // in blocks that ClickHouse has not answered for
-	kafkaErr error     // what keeps Kafka from taking records, as it last said
-	tableErr error     // and ClickHouse
+	known    topic
+	probed   bool               // Kafka seems to be back: one record may try
+	paused   time.Time          // nothing is handed over before
+	epoch    int                // raised when Kafka is given up
+	flight   context.Context    //nolint:containedctx // of what is handed over: its end asks for it back
+	recall   context.CancelFunc // of it; nil: it is to be made
+	handedAt time.Time          // when something was last
+	now, old load               // in the hands of Kafka's client: since the epoch began, and from before it: in doubt
+	lost     []item             // of which Kafka's client will never tell what became
+	missing  int64              // in blocks that ClickHouse has not answered for
+	kafkaErr error              // what keeps Kafka from taking records, as it last said
+	tableErr error              // and ClickHouse
 }
 
-// flight is what Kafka's client has.
-type flight struct{ records, bytes int64 }
+// load is what Kafka's client has.
+type load struct{ records, bytes int64 }
 
 func newLane(c *Client, kind record.Kind) *lane {
 	l := &lane{c: c, kind: kind, topic: c.cfg.Topics.Of(kind), pump: make(chan struct{}, 1), divert: make(chan struct{}, 1)}
@@ -87,8 +89,7 @@ func signal(c chan struct{}) {
 func (l *lane) watch(ctx context.Context) {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
-	var asked, probed time.Time
-	known := false
+	asked, probed := l.learn(ctx, time.Time{}), time.Time{}
 	for {
 		select {
 		case <-ctx.Done():
@@ -96,10 +97,7 @@ func (l *lane) watch(ctx context.Context) {
 		case <-tick.C:
 		}
 		now := time.Now()
-		if !known && now.Sub(asked) > limitEvery {
-			known = l.askLimit(ctx)
-			asked = time.Now()
-		}
+		asked = l.learn(ctx, asked)
 		l.silent(now)
 		if l.mayProbe(now) && now.Sub(probed) > probeEvery {
 			l.probe(ctx)
@@ -124,13 +122,13 @@ func (l *lane) silent(now time.Time) {
 func (l *lane) giveUp(now time.Time, idle int64) (doubt int64, gone bool, why error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closing || l.direct || !l.c.cfg.falls() {
+	if l.closing || l.direct {
 		return 0, false, nil
 	}
 	if l.heard || idle == 0 && l.now.records == 0 {
 		l.answered, l.heard = now, false
 	}
-	if now.Sub(l.answered) < l.c.cfg.FallbackAfter {
+	if !l.c.cfg.falls() || now.Sub(l.answered) < l.c.cfg.FallbackAfter {
 		return 0, false, nil
 	}
 	if l.hold = 2 * l.hold; now.Sub(l.switched) > steady || l.hold == 0 {
@@ -142,20 +140,42 @@ func (l *lane) giveUp(now time.Time, idle int64) (doubt int64, gone bool, why er
 	return l.old.records, true, l.kafkaErr
 }
 
-// begin counts what is in the hands of Kafka's client as in doubt from now on.
-// Called locked.
+// begin asks for what is in the hands of Kafka's client back, and counts it as
+// in doubt from now on. Called locked.
 func (l *lane) begin() {
+	l.takeBack()
 	l.epoch++
 	l.old.records += l.now.records
 	l.old.bytes += l.now.bytes
-	l.now = flight{}
+	l.now = load{}
 }
 
-// mayProbe tells whether it is time to ask if Kafka is back.
+// takeBack asks Kafka's client for what it has certainly not sent. Called locked.
+func (l *lane) takeBack() {
+	if l.recall != nil {
+		l.recall()
+		l.recall = nil
+	}
+}
+
+// mayProbe tells whether it is time to ask if Kafka is back, or, where there is
+// no other way, what keeps it from taking records.
 func (l *lane) mayProbe(now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.direct && !l.closing && !l.probed && now.Sub(l.switched) >= l.hold
+	if !l.c.cfg.falls() {
+		return now.Sub(l.answered) >= leastFallback
+	}
+	if !l.direct || l.closing || l.probed || l.learning() || now.Sub(l.switched) < l.hold {
+		return false
+	}
+	if l.now.records == 0 {
+		return true
+	}
+	if now.Sub(l.handedAt) >= l.c.cfg.FallbackAfter {
+		l.takeBack() // the one that tries is kept no longer than any other
+	}
+	return false
 }
 
 // probe asks the leaders of all the topic's partitions. Only an acknowledged
@@ -166,7 +186,7 @@ func (l *lane) probe(ctx context.Context) {
 	_, _, err := kafka.Logs(ctx, l.c.kafka, l.topic)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.probed = err == nil
+	l.probed = err == nil && !l.learning()
 	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		l.kafkaErr = err
 	}

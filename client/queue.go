@@ -14,8 +14,9 @@ type item struct {
 	accepted   int64     // milliseconds since 1970
 	flush      uint64    // the flush that it is part of
 	kind       record.Kind
-	noKafka    bool // Kafka has refused it for good
-	noDirect   bool // it cannot go straight to ClickHouse
+	noKafka    bool  // Kafka has refused it for good
+	tooLarge   uint8 // how often Kafka has refused a batch with it that should have fit
+	noDirect   bool  // it cannot go straight to ClickHouse
 }
 
 // overhead is about what an item costs beside its bytes, here and in Kafka's
@@ -75,8 +76,6 @@ func (l *lots) of(it *item) *queue {
 	}
 	return &l.either
 }
-
-func (l *lots) n() int64 { return int64(l.either.n + l.kafka.n + l.direct.n) }
 
 // chunkBytes is what small records share an allocation of.
 const chunkBytes = 64 << 10

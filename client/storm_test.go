@@ -7,11 +7,14 @@ import (
 	"os"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/ai-backlog/ingest/record"
 )
@@ -31,6 +34,7 @@ func TestWhateverBothServersDoEveryRecordIsInOnePlaceOnce(t *testing.T) {
 		accepted[i] = map[uuid.UUID]bool{}
 		storing.Go(func() { storeUntil(over, s.c, fmt.Sprint("agent ", i), accepted[i]) })
 	}
+	code := s.refusing()
 	rnd := rand.New(rand.NewPCG(seed, 0))
 	for next := time.NewTimer(0); over.Err() == nil; next.Reset(time.Duration(rnd.IntN(1500)) * time.Millisecond) {
 		select {
@@ -42,16 +46,20 @@ func TestWhateverBothServersDoEveryRecordIsInOnePlaceOnce(t *testing.T) {
 		if rnd.IntN(3) == 0 {
 			l = s.click
 		}
-		switch rnd.IntN(5) {
+		switch rnd.IntN(6) {
 		case 0, 1:
 			l.cut()
 		case 2:
 			l.silence()
+		case 3:
+			code.Store(int32(stormCodes[rnd.IntN(len(stormCodes))].Code))
 		default:
+			code.Store(0)
 			l.mend()
 		}
 	}
 	storing.Wait()
+	code.Store(0)
 	s.kafka.mend()
 	s.click.mend()
 	require.NoError(t, s.c.Flush(within(t, 2*time.Minute)))
@@ -69,6 +77,23 @@ func TestWhateverBothServersDoEveryRecordIsInOnePlaceOnce(t *testing.T) {
 	st := s.c.Stats()
 	t.Logf("%d to Kafka, %d straight to ClickHouse", st.Sent, st.Direct)
 	require.Equal(t, Stats{Sent: st.Sent, Direct: st.Direct, Away: st.Away}, st)
+}
+
+// stormCodes are what a broker answers that will take the records later.
+var stormCodes = []*kerr.Error{kerr.NotLeaderForPartition, kerr.UnknownTopicOrPartition, kerr.NotEnoughReplicas, kerr.RequestTimedOut, kerr.KafkaStorageError, kerr.LeaderNotAvailable}
+
+// refusing has the broker answer every record batch with the code that is stored, if it is not 0.
+func (s *stand) refusing() *atomic.Int32 {
+	code := &atomic.Int32{}
+	s.brokers.ControlKey(kmsg.Produce.Int16(), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		s.brokers.KeepControl()
+		req, _ := r.(*kmsg.ProduceRequest)
+		if n := int16(code.Load()); n != 0 { //nolint:gosec // it was one
+			return answering(req, n), nil, true
+		}
+		return nil, nil, false
+	})
+	return code
 }
 
 func number(env string, otherwise uint64) uint64 {

@@ -25,14 +25,15 @@ func TestMain(m *testing.M) {
 
 // stand is a client whose servers can be taken away.
 type stand struct {
-	t      *testing.T
-	c      *Client
-	conn   driver.Conn
-	addrs  []string
-	kafka  *link
-	click  *link
-	log    *syncBuffer
-	stored map[uuid.UUID]bool // accepted
+	t       *testing.T
+	c       *Client
+	conn    driver.Conn
+	brokers *kfake.Cluster
+	addrs   []string
+	kafka   *link
+	click   *link
+	log     *syncBuffer
+	stored  map[uuid.UUID]bool // accepted
 }
 
 type syncBuffer struct {
@@ -56,7 +57,7 @@ func newStand(t *testing.T, change ...func(*Config)) *stand {
 	t.Helper()
 	s := &stand{t: t, kafka: newLink(), click: newLink(), log: &syncBuffer{}, stored: map[uuid.UUID]bool{}}
 	k := brokers(t, kfake.ListenFn(s.kafka.listen))
-	s.addrs = k.ListenAddrs()
+	s.brokers, s.addrs = k, k.ListenAddrs()
 	var cfg Config
 	cfg, s.conn = bothWays(t, s.addrs)
 	cfg.ClickHouse = s.click.through(t, cfg.ClickHouse)

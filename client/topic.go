@@ -1,0 +1,146 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+
+	"github.com/ai-backlog/ingest/kafka"
+)
+
+const (
+	// usualLimit is the size of a record batch where the topic's own limit may not
+	// be asked for: below Kafka's default of 1,048,588.
+	usualLimit = 1_000_012
+	// highestLimit is what is handed over at most, whatever the topic allows.
+	highestLimit = 64 << 20
+	// batchOverhead is more than a record batch of one record adds to its bytes.
+	batchOverhead = 128
+	// leastLimit is the least that Kafka's client knows.
+	leastLimit = 512
+	// limitEvery is how often a topic's limit is asked for until it is known.
+	limitEvery = 10 * time.Second
+	// tooLargeMost is how often a record may be part of a batch that Kafka finds
+	// too large, before it is taken for too large itself: the limit is halved
+	// each time where it may not be asked for, from 1,000,000 bytes to 8,000.
+	tooLargeMost = 7
+)
+
+// topic is what is known of a lane's topic.
+type topic struct {
+	asked  bool // its limit was, once at least
+	known  bool // it was told
+	unsure bool // and cannot be right any more
+	// stale tells that Kafka's client has to forget the topic: what it takes for
+	// the limit, or for the topic's ID, it never changes. It does when it has no
+	// record of it, and meanwhile gets none.
+	stale, forgetting bool
+}
+
+// learning tells whether records have to wait until more is known. Called locked.
+func (l *lane) learning() bool {
+	return !l.known.asked || l.known.unsure || l.known.stale || l.known.forgetting
+}
+
+// forget has Kafka's client learn the topic anew. Called locked.
+func (l *lane) forget() { l.known.stale, l.probed = true, false }
+
+// tooLarge notes that Kafka finds a record, or the batch that it was part of, too
+// large. Called locked.
+func (l *lane) tooLarge(it *item) {
+	if len(it.key)+len(it.value)+batchOverhead > int(l.limit.Load()) || it.tooLarge >= tooLargeMost {
+		it.noKafka = true
+		return
+	}
+	it.tooLarge++
+	l.known.unsure, l.probed = true, false
+}
+
+// learn keeps what is known of the topic true. It returns when the limit was
+// asked for last.
+func (l *lane) learn(ctx context.Context, last time.Time) time.Time {
+	l.mu.Lock()
+	every := limitEvery
+	if l.known.unsure {
+		every = probeEvery
+	}
+	ask := l.known.unsure || !l.known.known
+	l.mu.Unlock()
+	if ask && time.Since(last) > every {
+		l.askLimit(ctx)
+		last = time.Now()
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.known.stale && l.now.records+l.old.records == 0 && !l.closing {
+		l.known.stale, l.known.forgetting = false, true
+		go l.purge() // it may wait for Kafka, or for the end of its client
+	}
+	return last
+}
+
+func (l *lane) purge() {
+	l.c.kafka.PurgeTopicsFromProducing(l.topic)
+	l.mu.Lock()
+	l.known.forgetting = false
+	l.mu.Unlock()
+	signal(l.pump)
+}
+
+// askLimit asks for the topic's limit. Where that is not allowed it stays at the
+// usual one, until Kafka finds something too large.
+func (l *lane) askLimit(ctx context.Context) {
+	limit, err := l.describeLimit(ctx)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	first := !l.known.asked
+	l.known.asked = true
+	switch {
+	case err == nil:
+		l.known.known = true
+	case l.known.unsure && kafka.IsAuth(err):
+		limit = max(leastLimit, l.limit.Load()/2)
+	default:
+		return
+	}
+	if l.known.unsure || !first && limit != l.limit.Load() {
+		l.forget()
+	}
+	l.known.unsure = false
+	l.limit.Store(limit)
+}
+
+func (l *lane) describeLimit(ctx context.Context) (int32, error) {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	configs, err := kadm.NewClient(l.c.kafka).DescribeTopicConfigs(ctx, l.topic)
+	if err != nil {
+		return 0, err
+	}
+	topic, err := configs.On(l.topic, nil)
+	if err != nil {
+		return 0, err
+	}
+	if topic.Err != nil {
+		return 0, topic.Err
+	}
+	for _, c := range topic.Configs {
+		if n, err := strconv.ParseInt(c.MaybeValue(), 10, 32); c.Key == "max.message.bytes" && err == nil {
+			return int32(max(leastLimit, min(n, highestLimit))), nil
+		}
+	}
+	return 0, fmt.Errorf("%s has no max.message.bytes", l.topic)
+}
+
+// limitOf is what the topic takes.
+func (c *Client) limitOf(topic string) int32 {
+	for _, l := range c.lanes {
+		if l.topic == topic {
+			return l.limit.Load()
+		}
+	}
+	return usualLimit
+}
