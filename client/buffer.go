@@ -235,3 +235,11 @@ func (b *buffer) waiting(k record.Kind) int64 {
 	l := b.lots[k]
 	return int64(l.either.n + l.kafka.n)
 }
+
+// some tells whether records of the kind are nobody's yet.
+func (b *buffer) some(k record.Kind) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	l := b.lots[k]
+	return l.either.n+l.kafka.n+l.direct.n > 0
+}

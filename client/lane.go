@@ -103,7 +103,7 @@ func (l *lane) watch(ctx context.Context) {
 			l.probe(ctx)
 			probed = time.Now()
 		}
-		if l.c.buffer.waiting(l.kind) > 0 { // a pause may be over, or a linger
+		if l.c.buffer.some(l.kind) { // a pause may be over, or a linger
 			signal(l.pump)
 			signal(l.divert)
 		}
