@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/ai-backlog/ingest/kafka"
@@ -94,6 +95,14 @@ func TestARecordWhoseFirstAnswerWasLostIsInDoubtWhenTheNextOneEndsIt(t *testing.
 			s.exact(s.inKafka(11))
 		})
 	}
+}
+
+// The storm shows what becomes of records otherwise, if it is long enough: they
+// fail after an attempt without an answer, and are in doubt until the end.
+func TestABrokerThatEndsConnectionsOrKnowsNoTopicIsAskedForEver(t *testing.T) {
+	c := open(t, onlyKafka([]string{"localhost:1"}))
+	require.Equal(t, int64(-1), c.kafka.OptValue(kgo.UnknownTopicRetries))
+	require.Equal(t, true, c.kafka.OptValue(kgo.AlwaysRetryEOF))
 }
 
 func TestWithoutAnotherWayTheErrorSaysWhatKafkaHasAgainstIt(t *testing.T) {

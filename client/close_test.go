@@ -71,7 +71,7 @@ func TestACanceledContextIsNoReasonToRefuseWhatThereIsRoomFor(t *testing.T) {
 }
 
 func TestWhoStoresWhileOthersFlushAndCloseIsToldTheTruth(t *testing.T) {
-	s := newStand(t)
+	s := newStand(t, func(c *Config) { c.FallbackAfter = time.Minute })
 	var mu sync.Mutex
 	var calls sync.WaitGroup
 	for range 8 {

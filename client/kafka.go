@@ -77,6 +77,7 @@ func (c *Client) openKafka() error {
 		kgo.ProducerBatchMaxBytesFn(func(topic string) int32 { return c.limitOf(topic) }),
 		kgo.MaxBufferedRecords(int(c.cfg.BufferBytes/overhead)+1), // the lanes' windows are the bound
 		kgo.BrokerMaxWriteBytes(2*highestLimit),
+		kgo.AlwaysRetryEOF(),        // a proxy whose broker is away ends connections, too
 		kgo.UnknownTopicRetries(-1), // a broker that has just started knows no topic
 		kgo.DisableClientMetrics(),  // Close would wait a second for them
 	)

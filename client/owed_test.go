@@ -53,6 +53,7 @@ func TestKafkaIsNotGivenUpForWhatItIsNotOwed(t *testing.T) {
 	it := s.c.buffer.take(record.Log, make([]item, 0, 1), 1)[0]
 	it.noKafka = true
 	s.c.buffer.back(it)
+	require.Zero(t, s.c.buffer.waiting(record.Log))
 	s.until("clickhouse is tried", func(Stats) bool { return strings.Contains(s.log.String(), "clickhouse does not take") })
 	require.Never(t, func() bool { return s.c.Stats().Away }, 2*time.Second, 100*time.Millisecond)
 }
@@ -81,12 +82,15 @@ func TestAFlushWaitsForNothingThatCameAfterIt(t *testing.T) {
 			synctest.Wait()
 			return done
 		}
-		before := put()
+		before, beside := put(), put()
 		first := flush()
 		second := flush() // nothing was accepted since the first
 		after := put()
 		third := flush()
 		b.settle(before)
+		synctest.Wait()
+		require.Empty(t, first)
+		b.settle(beside)
 		synctest.Wait()
 		require.Len(t, first, 1)
 		require.Len(t, second, 1)
