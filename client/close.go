@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -101,8 +102,8 @@ func (c *Client) giveUp(ctx context.Context) {
 	}
 	c.diverters.Wait() // they end when nothing is left, or with ctx
 	for _, l := range c.lanes {
-		if doubtful := l.takeLost(); len(doubtful) > 0 {
-			l.store(ctx, doubtful, record.DirectDoubt)
+		for part := range slices.Chunk(l.takeLost(), directRows) {
+			l.store(ctx, part, record.DirectDoubt)
 		}
 	}
 }

@@ -51,9 +51,10 @@ func (l *lane) collect(ctx context.Context) (items []item, open bool) {
 	for {
 		l.mu.Lock()
 		either, closing := l.closing || l.direct && !l.probed, l.closing
+		rest := !closing && time.Now().Before(l.resting)
 		l.mu.Unlock()
 		n, since := l.c.buffer.direct(l.kind, either)
-		if closing || n >= directRows || n > 0 && lingered(since) {
+		if !rest && (closing || n >= directRows || n > 0 && lingered(since)) {
 			items = l.c.buffer.takeDirect(l.kind, into, directBytes, either)
 			return items, !closing || len(items) > 0
 		}
@@ -92,6 +93,8 @@ func (l *lane) store(ctx context.Context, items []item, mark int64) {
 	}, wait)
 }
 
+var errAtWork = errors.New("an insert that was left unanswered may still be at work")
+
 // block is what goes into the table with one insert.
 type block struct {
 	items []item
@@ -103,7 +106,7 @@ type block struct {
 
 	begun      time.Time // when it was first sent; zero: certainly never
 	unanswered time.Time // when the last insert ended that the server did not answer
-	refused    error     // the server's answer, if no retry can help
+	refused    error     // the server's answer, if the same again would not help
 }
 
 // fill makes a block of the records. Those that cannot be rows go back.
@@ -144,7 +147,7 @@ func (l *lane) step(ctx context.Context, b *block) error {
 		return l.send(ctx, b)
 	}
 	if time.Since(b.unanswered) < quiet {
-		return errors.Join(b.refused, errors.New("an insert that was left unanswered may still be at work"))
+		return errors.Join(b.refused, errAtWork)
 	}
 	return l.find(ctx, b)
 }
@@ -195,6 +198,9 @@ func (l *lane) prove(ctx context.Context, b *block) error {
 	if err != nil {
 		return err
 	}
+	if len(left) > 0 && time.Since(b.unanswered) < quiet {
+		return errAtWork // another host may answer than the one that is at it
+	}
 	l.stored(b, stored)
 	if len(left) == 0 {
 		return nil
@@ -225,8 +231,8 @@ func (l *lane) look(ctx context.Context, b *block) (stored, left []item, err err
 }
 
 // find settles the rows that the table has. The others are certainly not stored,
-// since nothing is at work any more: they go back, and if the table has refused
-// them they wait for Kafka.
+// since nothing is at work any more: they go back. If the table has refused them
+// for what they are, they wait for Kafka; if for what it is, somebody may mend it.
 func (l *lane) find(ctx context.Context, b *block) error {
 	stored, left, err := l.look(ctx, b)
 	if err != nil {
@@ -239,12 +245,19 @@ func (l *lane) find(ctx context.Context, b *block) error {
 		l.lose(left...) // they may be in Kafka
 		return nil
 	}
-	if b.refused != nil && len(left) > 0 {
+	var f *clickhouse.Failure
+	rejected := errors.As(b.refused, &f) && f.Class == clickhouse.Rejected
+	if rejected && len(left) > 0 {
 		l.c.cfg.Logger.Warn("clickhouse refuses records: they wait for kafka", "table", l.kind.Table(), "records", len(left), "error", b.refused)
 	}
 	for _, it := range left {
-		it.noDirect = it.noDirect || b.refused != nil
+		it.noDirect = it.noDirect || rejected
 		l.returned(it, b.refused)
+	}
+	if b.refused != nil && !rejected {
+		l.mu.Lock()
+		l.resting = time.Now().Add(lastRetry)
+		l.mu.Unlock()
 	}
 	return nil
 }

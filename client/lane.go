@@ -57,6 +57,7 @@ type lane struct {
 	handedAt time.Time          // when something was last
 	now, old load               // in the hands of Kafka's client: since the epoch began, and from before it: in doubt
 	lost     []item             // of which Kafka's client will never tell what became
+	resting  time.Time          // the table refuses everything: no block is begun before
 	missing  int64              // in blocks that ClickHouse has not answered for
 	kafkaErr error              // what keeps Kafka from taking records, as it last said
 	tableErr error              // and ClickHouse

@@ -84,7 +84,7 @@ func (c *Client) Collect(ch chan<- prometheus.Metric) {
 // unsent is what is stored nowhere, and why.
 func (c *Client) unsent(why error, lost bool) error {
 	s := c.Stats()
-	e := &UnsentError{Unsent: s.Buffered - s.InDoubt, InDoubt: s.InDoubt, Lost: lost, why: why}
+	e := &UnsentError{Unsent: max(0, s.Buffered-s.InDoubt), InDoubt: s.InDoubt, Lost: lost, why: why}
 	e.kafka, e.clickhouse = c.Problems()
 	e.kafka = c.at(e.kafka)
 	return e

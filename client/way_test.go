@@ -280,6 +280,7 @@ func TestATokenThatIsTooOldIsNotUsedAgain(t *testing.T) {
 func TestABlockIsStoredThoughTheTableKnowsItsTokenAndHasNotItsRows(t *testing.T) {
 	s := newStand(t)
 	b := s.blockOf(100, time.Second)
+	b.unanswered = time.Now().Add(-quiet) // so long ago that nothing is at work any more
 	dead := record.NewBlock(record.Log) // as a server that is killed between the two leaves it
 	require.NoError(t, dead.Append(b.items[0].value, record.Coordinates{Topic: "nowhere", Partition: record.DirectPartition}))
 	require.NoError(t, s.c.inserter.Insert(t.Context(), "logs", dead.Input(), b.token))
@@ -289,7 +290,6 @@ func TestABlockIsStoredThoughTheTableKnowsItsTokenAndHasNotItsRows(t *testing.T)
 			break
 		}
 	}
-	require.Empty(t, b.items)
 	require.Equal(t, int64(100), s.c.Stats().Direct)
 	require.Zero(t, l.doubt())
 	s.exact(s.rows(record.DirectSure))
@@ -310,9 +310,22 @@ func TestWhatTheTableRefusesWaitsForKafka(t *testing.T) {
 	s.store(100)
 	s.until("refused", func(Stats) bool { return strings.Contains(s.log.String(), "clickhouse refuses records") })
 	require.Empty(t, s.rows(record.DirectSure))
+	require.NotContains(t, s.log.String(), "in_doubt=1", "an answer is no doubt")
 	s.kafka.mend()
 	require.NoError(t, s.c.Flush(within(t, 30*time.Second)))
 	s.exact(s.inKafka(100))
+	require.LessOrEqual(t, strings.Count(s.log.String(), "clickhouse refuses records"), 2, "once for each block: %s", s.log)
+}
+
+func TestWhatTheTableCannotTakeNowGoesThereLater(t *testing.T) {
+	s := newStand(t)
+	require.NoError(t, s.conn.Exec(t.Context(), "RENAME TABLE logs TO elsewhere"))
+	s.kafka.cut()
+	s.store(100)
+	s.until("blocked", func(Stats) bool { return strings.Contains(s.log.String(), "clickhouse does not take records") })
+	require.NoError(t, s.conn.Exec(t.Context(), "RENAME TABLE elsewhere TO logs"))
+	require.NoError(t, s.c.Flush(within(t, 30*time.Second)))
+	s.exact(s.rows(record.DirectSure))
 }
 
 func TestAJSONWithoutEventIDWaitsForKafka(t *testing.T) {
