@@ -189,10 +189,10 @@ func (l *lane) send(ctx context.Context, b *block) error {
 }
 
 // prove settles a block that was acknowledged after it had been in doubt. That
-// proves only that the table knows its token: ClickHouse writes the token down
-// first, and of a server that is killed between the two the rows are gone. None
-// of them comes later, because what is late is dropped by the token; so those
-// that the table has not are a block of their own, with another one.
+// proves only that the table knows its token: a server that was killed meanwhile
+// may know it and not have the rows. None of them comes later, because what is
+// late is dropped by the token; so those that the table has not are a block of
+// their own, with another one.
 func (l *lane) prove(ctx context.Context, b *block) error {
 	stored, left, err := l.look(ctx, b)
 	if err != nil {

@@ -162,7 +162,7 @@ const (
 	seedVariable = "CLIENT_CHAOS_SEED"
 )
 
-var topics = []string{load.Logs, load.Metrics, load.Events}
+var allTopics = []string{load.Logs, load.Metrics, load.Events}
 
 // Four processes store 5,000 records a second while servers, and they themselves, are killed at random. CLIENT_CHAOS_SEED gives
 // the moments again.
@@ -186,7 +186,7 @@ func TestEveryRecordThatAgentsStoreIsInOneTableOnce(t *testing.T) {
 			s.leave()
 			s.ingested()
 			s.told()
-			s.clean(topics...)
+			s.clean(allTopics...)
 		})
 	}
 }
@@ -238,7 +238,7 @@ func (s *town) ingested() {
 	s.t.Helper()
 	require.NoError(s.t, s.Until(s.ctx, "wait for what Kafka has", func(context.Context) (bool, string) {
 		var has int64
-		for _, t := range topics {
+		for _, t := range allTopics {
 			has += s.offsets(t)
 		}
 		rows := s.count("SELECT count() FROM " + numbered + " WHERE _partition >= 0")

@@ -38,8 +38,8 @@ func TestWhatIsInDoubtWhenAnAgentEndsIsStoredOnceAfterAnAudit(t *testing.T) {
 	require.Equal(t, twice, doubles(" AND count() = 2 AND countIf(_partition = -1 AND _offset = 1) = 1"), "each is one marked row and one of Kafka's")
 	require.Equal(t, r.Accepted, s.count("SELECT uniqExact(n) FROM "+numbered))
 
-	audits := make([]*rig.Process, len(topics))
-	for i, topic := range topics {
+	audits := make([]*rig.Process, len(allTopics))
+	for i, topic := range allTopics {
 		audits[i], err = s.Starter("audit", "--json", "--topic", topic)
 		require.NoError(t, err)
 	}
@@ -53,5 +53,5 @@ func TestWhatIsInDoubtWhenAnAgentEndsIsStoredOnceAfterAnAudit(t *testing.T) {
 	require.Equal(t, twice, removed)
 	s.once()
 	require.Equal(t, r.Accepted, s.count("SELECT count() FROM "+numbered))
-	s.clean(topics...)
+	s.clean(allTopics...)
 }
