@@ -31,7 +31,7 @@ func parseExec(args []string, log io.Writer) (execConfig, error) {
 	var only string
 	flags := flag.NewFlagSet("devstack exec", flag.ContinueOnError)
 	flags.SetOutput(log)
-	flags.StringVar(&only, "only", "", "servers to start, of "+strings.Join(stack.Names(), ",")+" (default all)")
+	flags.StringVar(&only, "only", "", "servers to start, of "+strings.Join(stack.Names(), ",")+" (default all); "+stack.ApacheKafkaName+" is Apache Kafka in the place of the stand-in")
 	flags.StringVar(&c.data, "data", "", "keep data and logs in this directory (default a temporary one)")
 	if err := flags.Parse(args); err != nil {
 		return c, err
