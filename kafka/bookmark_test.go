@@ -146,6 +146,10 @@ func TestLogsEndAtTheLastStableOffset(t *testing.T) {
 	os.AddOffset(topic, 0, 4, -1)
 	_, err = b.adm.DeleteRecords(b.ctx, os)
 	require.NoError(t, err)
+	_, logs, err = Logs(b.ctx, b.cl, topic)
+	require.NoError(t, err)
+	require.EqualValues(t, 4, logs[0].First)
+	require.EqualValues(t, 4, logs[0].End, "an end before the beginning: a planner would lose the same records again and again")
 	require.NoError(t, b.cl.EndTransaction(b.ctx, kgo.TryCommit))
 	require.Eventually(t, func() bool { // the marker is written a moment after the answer
 		_, logs, err = Logs(b.ctx, b.cl, topic)
