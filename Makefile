@@ -35,6 +35,13 @@ test: $(DEVSTACK) ## Run all tests, against real servers (the first run takes fi
 	cd devstack && go test -timeout $(TIMEOUT) ./...
 	cd integration && go test -count=1 -parallel 3 -timeout $(INTEGRATION_TIMEOUT) ./...
 
+.PHONY: test-kafka
+test-kafka: export INTEGRATION_KAFKA := apache
+test-kafka: $(DEVSTACK) ## Run what tests Kafka and the integration tests on Apache Kafka (needs Java 17 and Maven)
+	cd devstack && go test -count=1 -timeout $(TIMEOUT) ./stack
+	$(DEVSTACK) exec -- go test -count=1 -p 1 -timeout $(TIMEOUT) ./kafka ./activities
+	cd integration && go test -count=1 -parallel 2 -timeout $(INTEGRATION_TIMEOUT) .
+
 .PHONY: test-long
 test-long: test ## Run all tests, then look for rare faults: random inputs and histories, for an hour or two
 	@for target in $$(grep -rhoE --include='*_test.go' --exclude-dir=devstack --exclude-dir=integration -H '^func Fuzz[A-Za-z0-9_]+' . | sed -E 's|^\./(.*)/[^/]+:func (.*)$$|\1:\2|'); do \

@@ -38,7 +38,7 @@ func TestLettersThatCannotBeCopiedAreRoutedLater(t *testing.T) {
 	b.produce(300, 50)
 	in, out := b.insert(b.job(299))
 	require.NoError(t, b.createTopic(b.ctx, DeadLetterTopic(topic)))
-	b.c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: DeadLetterTopic(topic), Err: kerr.TopicAuthorizationFailed})
+	b.c.Fake(t).Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: DeadLetterTopic(topic), Err: kerr.TopicAuthorizationFailed})
 	_, err := run[Routed](b, b.DeadLetter, letter(in, out))
 	require.Error(t, err)
 	_, err = run[Routed](b, b.DeadLetter, letter(in, out))

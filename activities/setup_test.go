@@ -11,7 +11,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.temporal.io/sdk/log"
@@ -21,6 +20,7 @@ import (
 	"github.com/ai-backlog/ingest/clickhouse"
 	"github.com/ai-backlog/ingest/clickhouse/clickhousetest"
 	"github.com/ai-backlog/ingest/kafka"
+	"github.com/ai-backlog/ingest/kafka/kafkatest"
 	"github.com/ai-backlog/ingest/record"
 	"github.com/ai-backlog/ingest/schema"
 )
@@ -34,7 +34,7 @@ type bench struct {
 	ctx  context.Context //nolint:containedctx // the test's
 	cfg  clickhouse.Config
 	conn driver.Conn
-	c    *kfake.Cluster
+	c    *kafkatest.Broker
 	cl   *kgo.Client
 	adm  *kadm.Client
 	reg  *prometheus.Registry
@@ -47,9 +47,7 @@ func setup(t *testing.T) *bench {
 	t.Cleanup(cancel)
 	cfg, conn := clickhousetest.Database(t)
 	require.NoError(t, schema.Apply(ctx, conn, schema.Options{Database: cfg.Database}))
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(2, topic))
-	require.NoError(t, err)
-	t.Cleanup(c.Close)
+	c := kafkatest.New(t, 2, []string{topic})
 	cl, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchMaxBytes(900_000))
 	require.NoError(t, err)
 	t.Cleanup(cl.Close)
@@ -167,10 +165,10 @@ func (b *bench) metric(name string) (sum int) {
 
 // onFetch calls f before the broker answers a fetch of the partition. What f waits for keeps the answer back.
 func (b *bench) onFetch(partition int32, f func()) {
-	b.c.ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
-		b.c.KeepControl()
+	b.c.Fake(b.t).ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		b.c.Fake(b.t).KeepControl()
 		if req.(*kmsg.FetchRequest).Topics[0].Partitions[0].Partition == partition {
-			b.c.SleepControl(f)
+			b.c.Fake(b.t).SleepControl(f)
 		}
 		return nil, nil, false
 	})

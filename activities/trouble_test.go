@@ -41,8 +41,9 @@ func TestADeletedTopicIsLostAltogether(t *testing.T) {
 	b.produce(10, 100)
 	j := b.job(9)
 	in := InsertInput{Job: j, Warrant: b.look(j).Warrant}
-	require.NoError(t, b.c.DeleteTopic(topic))
-	_, err := run[Inserted](b, b.Insert, in)
+	_, err := b.adm.DeleteTopic(b.ctx, topic)
+	require.NoError(t, err)
+	_, err = run[Inserted](b, b.Insert, in)
 	trouble := TroubleOf(err)
 	require.Equal(t, Lost, trouble.Class)
 	require.Equal(t, "KAFKA_TOPIC_DELETED", trouble.Name)

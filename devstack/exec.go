@@ -21,8 +21,8 @@ import (
 const graceful = 30 * time.Second
 
 type execConfig struct {
-	only    []string // empty: all
-	data    string   // empty: a temporary directory, removed at the end
+	only    []string
+	data    string // empty: a temporary directory, removed at the end
 	command []string
 }
 
@@ -31,11 +31,16 @@ func parseExec(args []string, log io.Writer) (execConfig, error) {
 	var only string
 	flags := flag.NewFlagSet("devstack exec", flag.ContinueOnError)
 	flags.SetOutput(log)
-	flags.StringVar(&only, "only", "", "servers to start, of "+strings.Join(stack.Names(), ",")+" (default all)")
+	flags.StringVar(&only, "only", "", "servers to start, of "+strings.Join(stack.Names(), ",")+" (default all); "+stack.ApacheKafkaName+" is Apache Kafka in the place of the stand-in (as with INTEGRATION_KAFKA=apache)")
 	flags.StringVar(&c.data, "data", "", "keep data and logs in this directory (default a temporary one)")
 	if err := flags.Parse(args); err != nil {
 		return c, err
 	}
+	kafka, err := stack.ChosenKafka()
+	if err != nil {
+		return c, err
+	}
+	c.only = []string{kafka, stack.ClickHouseName, stack.TemporalName}
 	if only != "" {
 		c.only = strings.Split(only, ",")
 	}

@@ -35,9 +35,16 @@ type scene struct {
 
 func newScene(t *testing.T, env ...string) *scene {
 	t.Helper()
+	return newSceneOf(t, rig.Options{Env: env})
+}
+
+// newSceneOf is a scene of small batches, of which the options may say what differs.
+func newSceneOf(t *testing.T, o rig.Options) *scene {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 18*time.Minute)
 	t.Cleanup(cancel)
-	r, err := rig.Start(ctx, rig.Options{Dir: t.TempDir(), Log: os.Stderr, Env: append([]string{"BATCH_LINGER=300ms", "BATCH_RECORDS=5000"}, env...)})
+	o.Dir, o.Log, o.Env = t.TempDir(), os.Stderr, append([]string{"BATCH_LINGER=300ms", "BATCH_RECORDS=5000"}, o.Env...)
+	r, err := rig.Start(ctx, o)
 	require.NoError(t, err)
 	s := &scene{Rig: r, t: t, ctx: ctx, gen: load.New(1, mix)}
 	t.Cleanup(func() {

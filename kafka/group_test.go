@@ -7,10 +7,13 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/ai-backlog/ingest/kafka/kafkatest"
 )
 
 const (
@@ -19,12 +22,15 @@ const (
 	often   = 10 * time.Millisecond
 )
 
-func join(t *testing.T, c *kfake.Cluster, topics ...string) *Member {
+// cluster is what members join.
+type cluster interface{ ListenAddrs() []string }
+
+func join(t *testing.T, c cluster, topics ...string) *Member {
 	t.Helper()
 	return joinWith(t, c, topics)
 }
 
-func joinWith(t *testing.T, c *kfake.Cluster, topics []string, opts ...kgo.Opt) *Member {
+func joinWith(t *testing.T, c cluster, topics []string, opts ...kgo.Opt) *Member {
 	t.Helper()
 	m, err := Join(Config{Servers: c.ListenAddrs(), GroupID: "g", SecurityProtocol: "PLAINTEXT"}, session, topics, opts...)
 	require.NoError(t, err)
@@ -32,12 +38,23 @@ func joinWith(t *testing.T, c *kfake.Cluster, topics []string, opts ...kgo.Opt) 
 	return m
 }
 
-func cluster(t *testing.T, opts ...kfake.Opt) *kfake.Cluster {
+// fake is a cluster that can be made to fail.
+func fake(t *testing.T, opts ...kfake.Opt) *kfake.Cluster {
 	t.Helper()
 	c, err := kfake.NewCluster(append(opts, kfake.NumBrokers(2))...)
 	require.NoError(t, err)
 	t.Cleanup(c.Close)
 	return c
+}
+
+// members is how many the group has, if it is at rest.
+func members(t *testing.T, m *Member) int {
+	t.Helper()
+	groups, err := kadm.NewClient(m.Client).DescribeGroups(t.Context(), "g")
+	if g := groups["g"]; err == nil && g.State == "Stable" {
+		return len(g.Members)
+	}
+	return 0
 }
 
 // holding waits until the member plans the topic.
@@ -48,15 +65,12 @@ func holding(t *testing.T, m *Member, topic string) int64 {
 }
 
 func TestATopicIsPlannedByOneMemberAndHandedOn(t *testing.T) {
-	c := cluster(t, kfake.SeedTopics(3, "a", "b"))
+	c := kafkatest.New(t, 3, []string{"a", "b"}, kfake.NumBrokers(2))
 	m1 := join(t, c, "a", "b")
 	was := holding(t, m1, "a")
 	require.NotEqual(t, was, holding(t, m1, "b"), "each assignment has a number of its own")
 	m2 := join(t, c, "a", "b")
-	require.Eventually(t, func() bool {
-		g := c.GroupInfo("g")
-		return g != nil && len(g.Members) == 2 && g.State == "Stable"
-	}, patient, often)
+	require.Eventually(t, func() bool { return members(t, m1) == 2 }, patient, often)
 	for _, topic := range []string{"a", "b"} {
 		require.Eventually(t, func() bool { return (m1.Holds(topic) != 0) != (m2.Holds(topic) != 0) }, patient, often)
 	}
@@ -67,7 +81,7 @@ func TestATopicIsPlannedByOneMemberAndHandedOn(t *testing.T) {
 }
 
 func TestNothingIsFetchedOrCommittedByAMember(t *testing.T) {
-	c := cluster(t, kfake.SeedTopics(1, "a"))
+	c := fake(t, kfake.SeedTopics(1, "a"))
 	fetched := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Observe: true, Count: -1})
 	m := join(t, c, "a")
 	holding(t, m, "a")
@@ -80,7 +94,7 @@ func TestNothingIsFetchedOrCommittedByAMember(t *testing.T) {
 }
 
 func TestTheLeaseIsAsOldAsTheLastAcceptedHeartbeat(t *testing.T) {
-	c := cluster(t, kfake.SeedTopics(1, "a"))
+	c := fake(t, kfake.SeedTopics(1, "a"))
 	m := joinWith(t, c, []string{"a"}, kgo.HeartbeatInterval(session-time.Second)) // the client's own would meet the faults too
 	var shift atomic.Int64
 	m.now = func() time.Time { return time.Now().Add(time.Duration(shift.Load())) }
@@ -108,7 +122,7 @@ func TestTheLeaseIsAsOldAsTheLastAcceptedHeartbeat(t *testing.T) {
 }
 
 func TestALateAnswerMakesNoYoungLease(t *testing.T) {
-	c := cluster(t, kfake.SeedTopics(1, "a"))
+	c := kafkatest.New(t, 1, []string{"a"})
 	m := join(t, c, "a")
 	a := holding(t, m, "a")
 	var calls atomic.Int64
@@ -128,7 +142,7 @@ func TestALateAnswerMakesNoYoungLease(t *testing.T) {
 // m1 is out of the group and does not know until it is let in.
 func dropped(t *testing.T) (c *kfake.Cluster, m1, m2 *Member, letIn func()) {
 	t.Helper()
-	c = cluster(t, kfake.SeedTopics(1, "a"))
+	c = fake(t, kfake.SeedTopics(1, "a"))
 	m1 = join(t, c, "a")
 	a := holding(t, m1, "a")
 	id, _ := m1.Client.GroupMetadata()
@@ -192,7 +206,7 @@ func TestTwoMembersNeverHaveTheLeaseAtOnce(t *testing.T) {
 }
 
 func TestARefusedMemberSaysWhy(t *testing.T) {
-	c := cluster(t, kfake.SeedTopics(1, "a"))
+	c := fake(t, kfake.SeedTopics(1, "a"))
 	h := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.JoinGroup}, TopLevel: true, Err: kerr.GroupAuthorizationFailed, Count: -1})
 	m := join(t, c, "a")
 	require.Eventually(t, func() bool { return IsAuth(m.Err()) }, patient, often)
@@ -204,12 +218,13 @@ func TestARefusedMemberSaysWhy(t *testing.T) {
 }
 
 func TestATopicThatIsCreatedLaterIsPlanned(t *testing.T) {
-	c := cluster(t)
+	c := kafkatest.New(t, 1, nil)
 	m := join(t, c, "a")
 	require.ErrorIs(t, Exists(t.Context(), m.Client, "a"), ErrNoTopic)
 	_, _, err := Logs(t.Context(), m.Client, "a")
 	require.ErrorIs(t, err, ErrNoTopic)
-	require.NoError(t, c.CreateTopic("a", 2, nil))
-	require.NoError(t, Exists(t.Context(), m.Client, "a"))
+	_, err = kadm.NewClient(m.Client).CreateTopic(t.Context(), 2, 1, nil, "a")
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return Exists(t.Context(), m.Client, "a") == nil }, patient, often)
 	holding(t, m, "a")
 }

@@ -31,6 +31,9 @@ const (
 
 // Log is one partition: the first offset there is, the last stable offset (one
 // past the last committed record), and the leader epoch of the end, -1 if unknown.
+// End is never below First, though Kafka's last stable offset is as long as a
+// transaction is open whose first records were deleted: all before First is gone,
+// and nothing from there on can be read yet.
 type Log struct {
 	First, End int64
 	Epoch      int32
@@ -56,7 +59,8 @@ func Logs(ctx context.Context, cl *kgo.Client, topic string) (batch.TopicID, map
 	}
 	logs := make(map[int32]Log, len(ends))
 	for p, end := range ends {
-		logs[p] = Log{First: starts[p].Offset, End: end.Offset, Epoch: end.LeaderEpoch}
+		first := starts[p].Offset
+		logs[p] = Log{First: first, End: max(first, end.Offset), Epoch: end.LeaderEpoch}
 	}
 	after, err := describe(ctx, cl, topic)
 	if err != nil {

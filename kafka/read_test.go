@@ -16,13 +16,14 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/ai-backlog/ingest/batch"
+	"github.com/ai-backlog/ingest/kafka/kafkatest"
 )
 
 const topic = "t"
 
 // bench is a broker with one topic of one partition.
 type bench struct {
-	c   *kfake.Cluster
+	c   *kafkatest.Broker
 	cl  *kgo.Client
 	adm *kadm.Client
 	id  batch.TopicID
@@ -31,9 +32,7 @@ type bench struct {
 
 func newBench(t *testing.T, opts ...kgo.Opt) *bench {
 	t.Helper()
-	c, err := kfake.NewCluster(kfake.NumBrokers(3), kfake.SeedTopics(1, topic), kfake.BrokerConfigs(map[string]string{"message.max.bytes": "20000000"}))
-	require.NoError(t, err)
-	t.Cleanup(c.Close)
+	c := kafkatest.New(t, 1, []string{topic}, kfake.NumBrokers(3), kfake.BrokerConfigs(map[string]string{"message.max.bytes": "20000000"}))
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
 	cl, err := kgo.NewClient(append(opts, kgo.SeedBrokers(c.ListenAddrs()...), kgo.DefaultProduceTopic(topic), kgo.ProducerBatchMaxBytes(16<<20), kgo.MaxBufferedRecords(1<<20))...)
@@ -168,7 +167,7 @@ func TestAnErrorOfTheReceiverEndsTheRead(t *testing.T) {
 func TestReadFollowsTheLeader(t *testing.T) {
 	b := newBench(t)
 	b.produce(t, 1000)
-	was := b.c.LeaderFor(topic, 0)
+	was := b.c.Fake(t).LeaderFor(topic, 0)
 	r := NewReader(b.cl)
 	var got []int64
 	err := r.Read(b.ctx, topic, b.id, batch.Range{Last: 999}, func(recs []*kgo.Record) error {
@@ -179,7 +178,7 @@ func TestReadFollowsTheLeader(t *testing.T) {
 	})
 	require.NoError(t, err)
 	require.Len(t, got, 1000)
-	require.NoError(t, b.c.MoveTopicPartition(topic, 0, (was+1)%3))
+	require.NoError(t, b.c.Fake(t).MoveTopicPartition(topic, 0, (was+1)%3))
 	again, err := b.read(t, 0, 999)
 	require.NoError(t, err)
 	require.Equal(t, got, again)
@@ -191,8 +190,8 @@ func TestReadOutlivesALeaderThatMovesOrDiesMeanwhile(t *testing.T) {
 	// Small responses, so that the range takes many fetches.
 	next := int64(0)
 	fetches := 0
-	b.c.ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
-		b.c.KeepControl()
+	b.c.Fake(t).ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		b.c.Fake(t).KeepControl()
 		f := req.(*kmsg.FetchRequest)
 		f.MaxBytes, f.Topics[0].Partitions[0].PartitionMaxBytes = 500, 500
 		fetches++
@@ -205,16 +204,16 @@ func TestReadOutlivesALeaderThatMovesOrDiesMeanwhile(t *testing.T) {
 			require.Equal(t, next, rec.Offset)
 			next++
 		}
-		leader := b.c.LeaderFor(topic, 0)
+		leader := b.c.Fake(t).LeaderFor(topic, 0)
 		switch {
 		case !moved && next > 500:
 			moved = true
-			require.NoError(t, b.c.MoveTopicPartition(topic, 0, (leader+1)%3))
+			require.NoError(t, b.c.Fake(t).MoveTopicPartition(topic, 0, (leader+1)%3))
 		case !died && next > 1500:
 			died = true
-			require.NoError(t, b.c.RemoveNode(leader))
-			if b.c.LeaderFor(topic, 0) < 0 || b.c.LeaderFor(topic, 0) == leader {
-				require.NoError(t, b.c.MoveTopicPartition(topic, 0, (leader+1)%3))
+			require.NoError(t, b.c.Fake(t).RemoveNode(leader))
+			if b.c.Fake(t).LeaderFor(topic, 0) < 0 || b.c.Fake(t).LeaderFor(topic, 0) == leader {
+				require.NoError(t, b.c.Fake(t).MoveTopicPartition(topic, 0, (leader+1)%3))
 			}
 		}
 		return nil
@@ -228,7 +227,7 @@ func TestReadOutlivesALeaderThatMovesOrDiesMeanwhile(t *testing.T) {
 func TestABrokerThatLagsBehindDoesNotMakeATopicGone(t *testing.T) {
 	b := newBench(t)
 	b.produce(t, 10)
-	b.c.Fault(
+	b.c.Fake(t).Fault(
 		kfake.Fault{Keys: []kmsg.Key{kmsg.Metadata}, Topic: topic, Err: kerr.UnknownTopicOrPartition, Count: 2},
 		kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Err: kerr.UnknownTopicID, Count: 1},
 	)
@@ -241,15 +240,16 @@ func TestABrokerThatLagsBehindDoesNotMakeATopicGone(t *testing.T) {
 func TestADeletedTopicIsGone(t *testing.T) {
 	b := newBench(t)
 	b.produce(t, 10)
-	require.NoError(t, b.c.DeleteTopic(topic))
-	_, err := b.read(t, 0, 9)
+	_, err := b.adm.DeleteTopic(b.ctx, topic)
+	require.NoError(t, err)
+	_, err = b.read(t, 0, 9)
 	require.ErrorIs(t, err, ErrTopicGone)
 }
 
 func TestARangeBehindTheEndIsTruncatedAndAskedForWithoutHaste(t *testing.T) {
 	b := newBench(t)
 	b.produce(t, 10)
-	seen := b.c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Observe: true, Count: -1})
+	seen := b.c.Fake(t).Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Observe: true, Count: -1})
 	got, err := b.read(t, 5, 20)
 	require.ErrorIs(t, err, ErrTruncated)
 	require.Len(t, got, 5)
@@ -269,8 +269,8 @@ func TestASmallRangeOfALongLogIsReadByASmallFetch(t *testing.T) {
 	}
 	require.NoError(t, b.cl.Flush(b.ctx))
 	var asked []int32
-	b.c.ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
-		b.c.KeepControl()
+	b.c.Fake(t).ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		b.c.Fake(t).KeepControl()
 		asked = append(asked, req.(*kmsg.FetchRequest).MaxBytes)
 		return nil, nil, false
 	})

@@ -112,7 +112,7 @@ func TestDataIsUsedByOneServerAtATime(t *testing.T) {
 }
 
 func TestStackExportsWhatProgramsAndTestsRead(t *testing.T) {
-	s, err := stack.New(binaries(t), t.TempDir())
+	s, err := stack.New(binaries(t), t.TempDir(), names()...)
 	require.NoError(t, err)
 	require.Len(t, s.Servers(), 3)
 	text := strings.Join(s.Env(), "\n")

@@ -1,6 +1,7 @@
 //go:build unix
 
-// Package stack runs the real parts of the ingest as child processes: a ClickHouse, a Temporal, and a stand-in for Kafka.
+// Package stack runs the real parts of the ingest as child processes: a ClickHouse, a Temporal, and a stand-in for Kafka, or Apache
+// Kafka, of one broker or several.
 //
 // What it promises:
 //   - A Server that was started answers its own protocol before Start returns; nothing is guessed by waiting.
@@ -11,5 +12,5 @@
 //     processes that use this package until this process ends.
 //
 // It imports neither Temporal's server nor kfake: Prepare builds those programs out of this module's sources, once, into
-// the user's cache.
+// the user's cache. Apache Kafka is fetched by mvn, and runs on the machine's Java.
 package stack

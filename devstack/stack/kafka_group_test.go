@@ -47,6 +47,7 @@ func (m *groupMember) join(ctx context.Context) (*kmsg.JoinGroupResponse, error)
 func (m *groupMember) sync(ctx context.Context, generation int32) error {
 	r := kmsg.NewPtrSyncGroupRequest()
 	r.Group, r.MemberID, r.Generation = "g", m.id, generation
+	r.ProtocolType, r.Protocol = kmsg.StringPtr("consumer"), kmsg.StringPtr("range")
 	answer, err := r.RequestWith(ctx, m.cl)
 	if err != nil {
 		return err

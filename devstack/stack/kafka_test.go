@@ -15,10 +15,12 @@ import (
 
 const logs = "ai_backlog_logs"
 
+// kafka is the one that was chosen.
 func kafka(t *testing.T) *stack.Server {
 	t.Helper()
-	s, err := stack.Kafka(stack.KafkaOptions{Binaries: binaries(t), Dir: t.TempDir()})
-	return running(t, s, err)
+	s, err := stack.New(binaries(t), t.TempDir(), names()[0])
+	require.NoError(t, err)
+	return running(t, s.Kafka, err)
 }
 
 func client(t *testing.T, s *stack.Server, opts ...kgo.Opt) *kgo.Client {
@@ -53,6 +55,7 @@ func create(t *testing.T, c *kgo.Client, name string) {
 	require.NoError(t, err)
 	require.Len(t, answer.Topics, 1)
 	require.NoError(t, kerr.ErrorForCode(answer.Topics[0].ErrorCode))
+	eventually(t, "the broker knows what the controller has made", func() bool { return topic(t, c, name).ErrorCode == 0 })
 }
 
 func TestKafkaHasTheTopicsAndMakesNoOthersUnasked(t *testing.T) {

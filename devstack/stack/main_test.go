@@ -30,11 +30,11 @@ func TestMain(m *testing.M) {
 }
 
 func parent(dir string) error {
-	b, err := stack.Prepare(context.Background(), os.Stderr)
+	b, err := prepared()
 	if err != nil {
 		return err
 	}
-	s, err := stack.New(b, dir)
+	s, err := stack.New(b, dir, names()...)
 	if err != nil {
 		return err
 	}
@@ -48,7 +48,18 @@ func parent(dir string) error {
 	select {}
 }
 
-var prepared = sync.OnceValues(func() (stack.Binaries, error) { return stack.Prepare(context.Background(), os.Stderr) })
+// names are all servers, with the Kafka that was chosen.
+func names() []string {
+	kafka, err := stack.ChosenKafka()
+	if err != nil {
+		kafka = err.Error() // a server that there is not
+	}
+	return []string{kafka, stack.ClickHouseName, stack.TemporalName}
+}
+
+var prepared = sync.OnceValues(func() (stack.Binaries, error) {
+	return stack.Prepare(context.Background(), os.Stderr, names()...)
+})
 
 func binaries(t *testing.T) stack.Binaries {
 	t.Helper()

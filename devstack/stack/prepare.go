@@ -21,13 +21,18 @@ type Binaries struct {
 	ClickHouse string // the launcher
 	LibCHDB    string // the library that it serves
 	Temporal   string
-	Kafka      string
+	Kafka      string // the stand-in
+
+	Java         string // what runs Apache Kafka
+	KafkaJars    string // its class path
+	KafkaArchive string // of its classes
+	javaFlags    []string
 }
 
 // Prepare answers the programs, and downloads or builds those that the cache has not got: the first time some minutes,
 // afterwards milliseconds. It says on log what takes long. Programs are built again when this module's sources change. Two
-// processes that prepare at once do the work once. A build that is cut off leaves nothing half-made. With names (Names) only
-// those servers are prepared, and the other paths are empty.
+// processes that prepare at once do the work once. A build that is cut off leaves nothing half-made. With names only those
+// servers are prepared, without those of Names; the other paths are empty.
 func Prepare(ctx context.Context, log io.Writer, names ...string) (Binaries, error) {
 	if len(names) == 0 {
 		names = Names()
@@ -51,6 +56,11 @@ func Prepare(ctx context.Context, log io.Writer, names ...string) (Binaries, err
 			continue
 		}
 		if *p.path, err = program(ctx, log, cache, src, p.name); err != nil {
+			return b, fmt.Errorf("prepare devstack: %w", err)
+		}
+	}
+	if slices.Contains(names, ApacheKafkaName) {
+		if err = b.apache(ctx, log, cache); err != nil {
 			return b, fmt.Errorf("prepare devstack: %w", err)
 		}
 	}

@@ -33,6 +33,7 @@ type Server struct {
 	dir     string
 	port    reservation
 	http    reservation   // zero for Kafka
+	fixed   reservation   // a port that only servers of its kind use, which knows no other; zero but for Apache Kafka
 	spare   []reservation // ports that only the server itself uses; they may differ from start to start
 	ready   func(ctx context.Context) error
 
@@ -149,7 +150,7 @@ func (s *Server) launch() (*process, error) {
 
 // spawn checks the ports first, because some servers go on without one that is taken.
 func (s *Server) spawn(lock io.Closer) (*process, error) {
-	for _, r := range []reservation{s.port, s.http} {
+	for _, r := range []reservation{s.port, s.http, s.fixed} {
 		if r.port != 0 && listening(r.port) {
 			return nil, fmt.Errorf("port %d is taken", r.port)
 		}

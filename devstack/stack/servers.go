@@ -7,22 +7,39 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// The names of the servers: of their programs, logs, and in Prepare. LauncherName is ClickHouse's launcher without the library,
-// which is all that an installed clickhouse needs.
+// The names of the servers: of their programs, logs, and in Prepare and New. LauncherName is ClickHouse's launcher without the
+// library, which is all that an installed clickhouse needs. ApacheKafkaName is the real thing in the place of KafkaName's stand-in.
 const (
-	LauncherName   = "launcher"
-	KafkaName      = "kafka"
-	ClickHouseName = "clickhouse"
-	TemporalName   = "temporal"
+	LauncherName    = "launcher"
+	KafkaName       = "kafka"
+	ApacheKafkaName = "apache-kafka"
+	ClickHouseName  = "clickhouse"
+	TemporalName    = "temporal"
 )
 
-// Names are all servers, in the order in which they are shown.
+// ChosenKafka is the name of the Kafka that the environment wants tests to run on.
+func ChosenKafka() (string, error) {
+	switch choice := os.Getenv(kafkaVariable); choice {
+	case "":
+		return KafkaName, nil
+	case "apache":
+		return ApacheKafkaName, nil
+	default:
+		return "", fmt.Errorf("%s=%s: want apache, or leave it unset for the stand-in", kafkaVariable, choice)
+	}
+}
+
+// kafkaVariable chooses the Kafka of tests.
+const kafkaVariable = "INTEGRATION_KAFKA"
+
+// Names are the servers of a stack, unless others are named, in the order in which they are shown.
 func Names() []string { return []string{KafkaName, ClickHouseName, TemporalName} }
 
 // ClickHouseOptions say how to run a ClickHouse.
@@ -120,7 +137,7 @@ func startDev(s *Server, o TemporalOptions) []string {
 	return append(args, "--ui-port", strconv.Itoa(s.http.port))
 }
 
-// KafkaOptions say how to run the stand-in for Kafka.
+// KafkaOptions say how to run the stand-in for Kafka, or Apache Kafka.
 type KafkaOptions struct {
 	Binaries   Binaries // from Prepare
 	Dir        string   // data and log; the same directory means the same topics, IDs, records and offsets
@@ -128,7 +145,16 @@ type KafkaOptions struct {
 	Topics     []string // made if missing; nil: ai_backlog_logs, ai_backlog_metrics, ai_backlog_events; empty: none
 	Partitions int      // of topics that are made; 0: 4
 	AutoCreate bool     // make a topic when a client asks for one that does not exist
-	NoSync     bool     // leave it to the system when records reach the disk: faster, and still safe against SIGKILL
+	NoSync     bool     // leave it to the system when records reach the disk: faster, and still safe against SIGKILL; Apache's always does
+}
+
+// topics are those to make, and how many partitions each has.
+func (o KafkaOptions) topics() (names []string, partitions int) {
+	names = o.Topics
+	if names == nil {
+		names = []string{"ai_backlog_logs", "ai_backlog_metrics", "ai_backlog_events"}
+	}
+	return names, cmp.Or(o.Partitions, 4)
 }
 
 // Kafka is one stand-in for Kafka, not yet started.
@@ -137,15 +163,11 @@ func Kafka(o KafkaOptions) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	topics, partitions := o.topics()
 	args := []string{
 		"-data", filepath.Join(s.dir, "data"), "-port", strconv.Itoa(s.port.port),
 		"-auto-create=" + strconv.FormatBool(o.AutoCreate), "-sync=" + strconv.FormatBool(!o.NoSync),
-	}
-	if o.Topics != nil {
-		args = append(args, "-topics", strings.Join(o.Topics, ","))
-	}
-	if o.Partitions != 0 {
-		args = append(args, "-partitions", strconv.Itoa(o.Partitions))
+		"-topics", strings.Join(topics, ","), "-partitions", strconv.Itoa(partitions),
 	}
 	s.args = func() []string { return args }
 	s.ready = func(ctx context.Context) error { return AskKafka(ctx, s.Addr()) }
@@ -183,7 +205,7 @@ func newServer(name, program, dir string, port int, http *int, spare int) (*Serv
 
 // Release gives the ports of a stopped server to others; the end of the process does the same.
 func (s *Server) Release() {
-	for _, r := range append([]reservation{s.port, s.http}, s.spare...) {
+	for _, r := range append([]reservation{s.port, s.http, s.fixed}, s.spare...) {
 		r.release()
 	}
 }

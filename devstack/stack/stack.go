@@ -20,7 +20,7 @@ type Stack struct {
 }
 
 // New is a stack on free ports, not yet started, with its data in dir/kafka, dir/clickhouse and dir/temporal. Without names it
-// has all servers.
+// has all of Names.
 func New(b Binaries, dir string, names ...string) (*Stack, error) {
 	if len(names) == 0 {
 		names = Names()
@@ -32,12 +32,14 @@ func New(b Binaries, dir string, names ...string) (*Stack, error) {
 		switch name {
 		case KafkaName:
 			s.Kafka, err = Kafka(KafkaOptions{Binaries: b, Dir: data})
+		case ApacheKafkaName:
+			s.Kafka, err = ApacheKafka(KafkaOptions{Binaries: b, Dir: data})
 		case ClickHouseName:
 			s.ClickHouse, err = ClickHouse(ClickHouseOptions{Binaries: b, Dir: data})
 		case TemporalName:
 			s.Temporal, err = Temporal(TemporalOptions{Binaries: b, Dir: data})
 		default:
-			err = fmt.Errorf("there is no server %q, only %v", name, Names())
+			err = fmt.Errorf("there is no server %q, only %v and %s", name, Names(), ApacheKafkaName)
 		}
 		if err != nil {
 			s.release()

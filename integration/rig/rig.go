@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -28,14 +29,17 @@ type Options struct {
 	Dir        string    // data and logs of everything
 	Log        io.Writer // what takes long the first time
 	Partitions int       // of each topic; 0: 4
+	Brokers    int       // more than one are Apache Kafka, whatever the environment says; 0: one
 	NoSync     bool      // the broker leaves flushing to the system
 	UI         bool
 	Env        []string // of every program, over the rig's own
 }
 
-// Rig is three servers and the programs that use them.
+// Rig is three servers and the programs that use them. Kafka is the one that INTEGRATION_KAFKA chooses: the stand-in unless it is
+// apache.
 type Rig struct {
 	Kafka, ClickHouse, Temporal *stack.Server
+	Brokers                     []*stack.Server // Kafka is the first
 	DB                          driver.Conn
 	Client                      *kgo.Client // producer and admin
 
@@ -48,7 +52,11 @@ type Rig struct {
 
 // Start brings the servers up and builds the programs. Close it.
 func Start(ctx context.Context, o Options) (*Rig, error) {
-	bin, err := stack.Prepare(ctx, o.Log)
+	kafka, err := o.kafka()
+	if err != nil {
+		return nil, err
+	}
+	bin, err := stack.Prepare(ctx, o.Log, kafka, stack.ClickHouseName, stack.TemporalName)
 	if err != nil {
 		return nil, err
 	}
@@ -56,9 +64,10 @@ func Start(ctx context.Context, o Options) (*Rig, error) {
 	if r.programs, err = build(ctx, o.Log); err != nil {
 		return nil, err
 	}
-	if r.Kafka, err = stack.Kafka(stack.KafkaOptions{Binaries: bin, Dir: filepath.Join(o.Dir, "kafka"), Partitions: o.Partitions, NoSync: o.NoSync}); err != nil {
+	if r.Brokers, err = o.brokers(kafka, bin); err != nil {
 		return nil, err
 	}
+	r.Kafka = r.Brokers[0]
 	if r.ClickHouse, err = stack.ClickHouse(stack.ClickHouseOptions{Binaries: bin, Dir: filepath.Join(o.Dir, "clickhouse")}); err != nil {
 		return nil, err
 	}
@@ -76,19 +85,51 @@ func Start(ctx context.Context, o Options) (*Rig, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.Client, err = kgo.NewClient(kgo.SeedBrokers(r.Kafka.Addr()), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)), kgo.MaxBufferedRecords(200_000), kgo.ProducerBatchMaxBytes(1<<20))
+	r.Client, err = kgo.NewClient(kgo.SeedBrokers(r.Seeds()...), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)), kgo.MaxBufferedRecords(200_000), kgo.ProducerBatchMaxBytes(1<<20))
 	if err != nil {
 		return nil, err
 	}
 	host, port, _ := strings.Cut(r.ClickHouse.Addr(), ":")
 	r.env = append([]string{
-		"KAFKA_SERVERS=" + r.Kafka.Addr(), "CLICKHOUSE_HOST=" + host, "CLICKHOUSE_PORT=" + port, "TEMPORAL_ADDRESS=" + r.Temporal.Addr(),
+		"KAFKA_SERVERS=" + strings.Join(r.Seeds(), ","), "CLICKHOUSE_HOST=" + host, "CLICKHOUSE_PORT=" + port, "TEMPORAL_ADDRESS=" + r.Temporal.Addr(),
 		"METRICS_ADDR=off", "KAFKA_SESSION_TIMEOUT=6s", "KAFKA_GROUP_ID=" + Group,
 	}, o.Env...)
 	return r, nil
 }
 
-func (r *Rig) servers() []*stack.Server { return []*stack.Server{r.Kafka, r.ClickHouse, r.Temporal} }
+// kafka is the name of the Kafka to run.
+func (o Options) kafka() (string, error) {
+	if o.Brokers > 1 {
+		return stack.ApacheKafkaName, nil
+	}
+	return stack.ChosenKafka()
+}
+
+func (o Options) brokers(kafka string, bin stack.Binaries) ([]*stack.Server, error) {
+	k := stack.KafkaOptions{Binaries: bin, Dir: filepath.Join(o.Dir, "kafka"), Partitions: o.Partitions, NoSync: o.NoSync}
+	if o.Brokers > 1 {
+		return stack.ApacheKafkaCluster(k, o.Brokers)
+	}
+	start := stack.Kafka
+	if kafka == stack.ApacheKafkaName {
+		start = stack.ApacheKafka
+	}
+	one, err := start(k)
+	return []*stack.Server{one}, err
+}
+
+// Seeds are the addresses of the brokers.
+func (r *Rig) Seeds() []string {
+	addrs := make([]string, len(r.Brokers))
+	for i, b := range r.Brokers {
+		addrs[i] = b.Addr()
+	}
+	return addrs
+}
+
+func (r *Rig) servers() []*stack.Server {
+	return append(slices.Clone(r.Brokers), r.ClickHouse, r.Temporal)
+}
 
 // Died says which servers and programs ended though nobody asked them to.
 func (r *Rig) Died() error {
