@@ -281,7 +281,7 @@ func TestABlockIsStoredThoughTheTableKnowsItsTokenAndHasNotItsRows(t *testing.T)
 	s := newStand(t)
 	b := s.blockOf(100, time.Second)
 	b.unanswered = time.Now().Add(-quiet) // so long ago that nothing is at work any more
-	dead := record.NewBlock(record.Log) // as a server that is killed between the two leaves it
+	dead := record.NewBlock(record.Log)   // as a server that is killed between the two leaves it
 	require.NoError(t, dead.Append(b.items[0].value, record.Coordinates{Topic: "nowhere", Partition: record.DirectPartition}))
 	require.NoError(t, s.c.inserter.Insert(t.Context(), "logs", dead.Input(), b.token))
 	l := s.c.lanes[record.Log]
