@@ -50,7 +50,7 @@ func TestEveryProblemOfTheWorkerIsReportedByItsVariable(t *testing.T) {
 			if len(c.want) == 0 {
 				require.NoError(t, err)
 				require.Equal(t, 3, cfg.InsertsAt)
-				require.EqualValues(t, 500, cfg.MemoryLimit)
+				require.EqualValues(t, 400, cfg.MemoryLimit)
 				require.Equal(t, []string{"localhost:9000"}, cfg.ClickHouse.Addresses())
 				return
 			}
