@@ -233,6 +233,18 @@ func TestWhileBothAreAwayCallsWaitAndNothingIsLost(t *testing.T) {
 	s.exact(s.inKafka(int(st.Sent)), s.rows(record.DirectSure))
 }
 
+func TestABlockThatWasNeverSentIsNotInDoubt(t *testing.T) {
+	s := newStand(t)
+	s.kafka.cut()
+	s.click.cut()
+	s.store(100)
+	s.until("clickhouse is tried", func(Stats) bool { return strings.Contains(s.log.String(), "clickhouse does not take records") })
+	require.Zero(t, s.c.Stats().InDoubt)
+	s.kafka.mend() // and ClickHouse stays away: nothing of the block has to wait for it
+	require.NoError(t, s.c.Flush(within(t, 30*time.Second)))
+	s.exact(s.inKafka(100))
+}
+
 func TestAnInsertWithoutAnAnswerIsNotStoredTwice(t *testing.T) {
 	s := newStand(t)
 	s.kafka.cut()
