@@ -23,14 +23,22 @@ const grace = 3 * time.Second
 // With one, what is left when half of the time has passed goes straight to
 // ClickHouse, whatever Kafka does: records that certainly were not sent to it,
 // and, marked, those in doubt, which Kafka may have too. starter audit finds such
-// doubles by event_id, and removes the marked copy. What is stored nowhere in
-// the end is lost with the process: the *UnsentError says how many.
+// doubles by event_id, and removes the marked copy. Without another way than Kafka
+// (a negative Config.FallbackAfter) all of the time is Kafka's. What is stored
+// nowhere in the end is lost with the process: the *UnsentError and a line of the
+// log say how many.
+//
+// A context that is canceled already leaves no time for anything: give one of its
+// own, not the one that ended the program. A second call returns ErrClosed.
 func (c *Client) Close(ctx context.Context) error {
 	if c.closed.Swap(true) {
 		return ErrClosed
 	}
 	c.buffer.close()
-	patient, cancel := withHalf(ctx)
+	patient, cancel := context.WithCancel(ctx)
+	if c.cfg.falls() {
+		patient, cancel = withHalf(ctx)
+	}
 	var watching sync.WaitGroup
 	watching.Go(func() {
 		c.await(patient, math.MaxInt64, c.hopeless)
@@ -51,10 +59,20 @@ func (c *Client) Close(ctx context.Context) error {
 		_ = c.inserter.Close()
 		_ = c.queries.Close()
 	}
-	if n, _ := c.buffer.size(); n > 0 {
-		return c.unsent(context.Cause(ctx), true)
+	return c.farewell(ctx)
+}
+
+// farewell says what the client leaves behind.
+func (c *Client) farewell(ctx context.Context) error {
+	if n := c.Stats().Marked; n > 0 {
+		c.cfg.Logger.Warn("records in doubt were stored straight in clickhouse, marked: starter audit removes those that kafka has too", "records", n)
 	}
-	return nil
+	if n, _ := c.buffer.size(); n == 0 {
+		return nil
+	}
+	err := c.unsent(context.Cause(ctx), true)
+	c.cfg.Logger.Error("client is closed with records that are stored nowhere", "error", err)
+	return err
 }
 
 // hopeless tells whether nothing will be heard any more of any record that is left.

@@ -97,6 +97,15 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
+// silence is for how long Kafka may leave everything unanswered before it is told
+// of.
+func (c Config) silence() time.Duration {
+	if c.falls() {
+		return c.FallbackAfter
+	}
+	return 5 * time.Second
+}
+
 // falls tells whether there is another way than Kafka.
 func (c Config) falls() bool { return c.FallbackAfter >= 0 }
 

@@ -82,6 +82,9 @@ func (l *lane) store(ctx context.Context, items []item, mark int64) {
 		backoff.WithInitialInterval(firstRetry), backoff.WithMaxInterval(lastRetry), backoff.WithMaxElapsedTime(0)), ctx)
 	_ = backoff.Retry(func() error { // its error is that of ctx
 		err := l.step(ctx, b)
+		if err != nil && ctx.Err() != nil {
+			return err // says only that it was given up
+		}
 		l.mu.Lock()
 		first := err != nil && l.tableErr == nil
 		l.tableErr = err

@@ -3,11 +3,12 @@ package client
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 )
 
-// ErrClosed says that the client was closed before the call: the record was not
-// accepted.
+// ErrClosed says that the client was closed before the call: a record was not
+// accepted, or it is the second Close.
 var ErrClosed = errors.New("client is closed")
 
 // TooLargeError says that a record was not accepted because it is larger than
@@ -22,7 +23,7 @@ func (e *TooLargeError) Error() string {
 	if e.Topic == "" {
 		return fmt.Sprintf("record of %d bytes is larger than the buffer of %d: raise CLIENT_BUFFER_BYTES", e.Size, e.Limit)
 	}
-	return fmt.Sprintf("record of %d bytes is too large: topic %s takes %d bytes a record (max.message.bytes)", e.Size, e.Topic, e.Limit)
+	return fmt.Sprintf("record of %d bytes is too large: topic %s takes %d bytes, its key included: make it smaller, or raise the topic's max.message.bytes", e.Size, e.Topic, e.Limit)
 }
 
 // UnsentError says that a call gave up waiting, and what it left behind.
@@ -36,16 +37,23 @@ type UnsentError struct {
 	// still in its buffer, and it goes on.
 	Lost bool
 
-	why error // that the call gave up
+	full bool  // a call waited for room
+	why  error // that the call gave up
 	// what keeps each server from taking them, as far as it is known
 	kafka, clickhouse error
 }
 
 func (e *UnsentError) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d records are not sent", e.Unsent)
+	switch {
+	case e.full:
+		b.WriteString("record was not accepted, the buffer is full (CLIENT_BUFFER_BYTES): ")
+	case e.Lost:
+		b.WriteString("lost with the client: ")
+	}
+	fmt.Fprintf(&b, "%s not sent", records(e.Unsent))
 	if e.InDoubt > 0 {
-		fmt.Fprintf(&b, ", %d are in doubt", e.InDoubt)
+		fmt.Fprintf(&b, ", %s in doubt", records(e.InDoubt))
 	}
 	if e.why != nil {
 		fmt.Fprintf(&b, ": %v", e.why)
@@ -57,6 +65,13 @@ func (e *UnsentError) Error() string {
 		fmt.Fprintf(&b, "; ClickHouse: %v", e.clickhouse)
 	}
 	return b.String()
+}
+
+func records(n int64) string {
+	if n == 1 {
+		return "1 record"
+	}
+	return strconv.FormatInt(n, 10) + " records"
 }
 
 // Unwrap is why the call gave up, mostly the error of its context, and what

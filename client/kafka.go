@@ -178,10 +178,9 @@ func (l *lane) answer(h *handed, err error) {
 			l.forget()
 		}
 	}
-	doubt := l.old.records
 	l.mu.Unlock()
 	if again {
-		l.c.cfg.Logger.Info("kafka answers again: records go to kafka", "topic", l.topic, "in_doubt", doubt)
+		l.c.cfg.Logger.Info("kafka answers again: records go to kafka", "topic", l.topic, "in_doubt", l.doubt())
 	}
 	switch {
 	case err == nil:

@@ -57,6 +57,7 @@ type lane struct {
 	handedAt time.Time          // when something was last
 	now, old load               // in the hands of Kafka's client: since the epoch began, and from before it: in doubt
 	lost     []item             // of which Kafka's client will never tell what became
+	told     bool               // without another way: that Kafka is silent
 	resting  time.Time          // the table refuses everything: no block is begun before
 	missing  int64              // in blocks that ClickHouse has not answered for
 	kafkaErr error              // what keeps Kafka from taking records, as it last said
@@ -99,7 +100,7 @@ func (l *lane) watch(ctx context.Context) {
 		}
 		now := time.Now()
 		asked = l.learn(ctx, asked)
-		l.silent(now)
+		l.silent(ctx, now)
 		if l.mayProbe(now) && now.Sub(probed) > probeEvery {
 			l.probe(ctx)
 			probed = time.Now()
@@ -112,25 +113,35 @@ func (l *lane) watch(ctx context.Context) {
 }
 
 // silent gives Kafka up when it owes answers and has given none for too long.
-func (l *lane) silent(now time.Time) {
-	idle := l.c.buffer.waiting(l.kind)
-	if doubt, gone, why := l.giveUp(now, idle); gone {
-		l.c.cfg.Logger.Warn("kafka does not answer: records go straight to clickhouse",
-			"topic", l.topic, "unanswered", l.c.cfg.FallbackAfter, "in_doubt", doubt, "error", l.c.away(why))
+func (l *lane) silent(ctx context.Context, now time.Time) {
+	if !l.giveUp(now, l.c.buffer.waiting(l.kind)) {
+		return
 	}
+	what := "kafka does not answer: records wait for it"
+	if l.c.cfg.falls() {
+		what = "kafka does not answer: records go straight to clickhouse"
+	}
+	why := l.c.away(l.reason(ctx))
+	l.c.cfg.Logger.Warn(what, "topic", l.topic, "in_doubt", l.doubt(), "error", why) //nolint:sloglint // one of two
 }
 
-func (l *lane) giveUp(now time.Time, idle int64) (doubt int64, gone bool, why error) {
+// giveUp tells whether Kafka is silent from now on.
+func (l *lane) giveUp(now time.Time, idle int64) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closing || l.direct {
-		return 0, false, nil
+		return false
 	}
 	if l.heard || idle == 0 && l.now.records == 0 {
 		l.answered, l.heard = now, false
 	}
-	if !l.c.cfg.falls() || now.Sub(l.answered) < l.c.cfg.FallbackAfter {
-		return 0, false, nil
+	if now.Sub(l.answered) < l.c.cfg.silence() {
+		return false
+	}
+	if !l.c.cfg.falls() {
+		told := l.told
+		l.told = true
+		return !told
 	}
 	if l.hold = 2 * l.hold; now.Sub(l.switched) > steady || l.hold == 0 {
 		l.hold = l.c.cfg.FallbackAfter
@@ -138,8 +149,26 @@ func (l *lane) giveUp(now time.Time, idle int64) (doubt int64, gone bool, why er
 	l.hold = min(l.hold, holdMost)
 	l.direct, l.probed, l.switched = true, false, now
 	l.begin()
-	return l.old.records, true, l.kafkaErr
+	return true
 }
+
+// reason asks why Kafka gives no answer.
+func (l *lane) reason(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	_, _, err := kafka.Logs(ctx, l.c.kafka, l.topic)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err != nil && ctx.Err() == nil {
+		l.kafkaErr = err
+	}
+	if l.kafkaErr == nil {
+		return errSilent
+	}
+	return l.kafkaErr
+}
+
+var errSilent = errors.New("no answer")
 
 // begin asks for what is in the hands of Kafka's client back, and counts it as
 // in doubt from now on. Called locked.
@@ -197,6 +226,10 @@ func (l *lane) probe(ctx context.Context) {
 // because of it. Called locked.
 func (l *lane) acknowledged() (again bool) {
 	l.heard, l.kafkaErr = true, nil
+	if l.told {
+		l.told, l.answered = false, time.Now()
+		return true
+	}
 	if !l.direct || l.closing || time.Since(l.switched) < l.hold {
 		return false
 	}

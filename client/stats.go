@@ -35,7 +35,7 @@ func (c *Client) Stats() Stats {
 		s.Refused += c.invalid[k].Load() + c.tooLarge[k].Load()
 		s.Dropped += c.dropped[k].Load()
 		s.InDoubt += l.doubt()
-		s.Away = s.Away || l.isDirect()
+		s.Away = s.Away || c.cfg.falls() && l.isDirect()
 	}
 	return s
 }
@@ -82,7 +82,7 @@ func (c *Client) Collect(ch chan<- prometheus.Metric) {
 }
 
 // unsent is what is stored nowhere, and why.
-func (c *Client) unsent(why error, lost bool) error {
+func (c *Client) unsent(why error, lost bool) *UnsentError {
 	s := c.Stats()
 	e := &UnsentError{Unsent: max(0, s.Buffered-s.InDoubt), InDoubt: s.InDoubt, Lost: lost, why: why}
 	e.kafka, e.clickhouse = c.Problems()

@@ -154,5 +154,7 @@ func (c *Client) store(ctx context.Context, p *pen, kind record.Kind, id uuid.UU
 		c.tooLarge[kind].Add(1)
 		return err
 	}
-	return c.unsent(err, false)
+	full := c.unsent(err, false)
+	full.full = true
+	return full
 }

@@ -382,6 +382,6 @@ func TestKafkaHasItsTimeFromTheFirstRecordOn(t *testing.T) {
 	s.c.lanes[record.Log].answered = time.Now().Add(-time.Hour) // the client is old
 	s.kafka.cut()
 	s.store(1)
-	_, gone, _ := s.c.lanes[record.Log].giveUp(time.Now(), 1)
+	gone := s.c.lanes[record.Log].giveUp(time.Now(), 1)
 	require.False(t, gone)
 }

@@ -9,6 +9,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/ai-backlog/ingest/batch"
+	"github.com/ai-backlog/ingest/frontend"
 	"github.com/ai-backlog/ingest/kafka"
 	"github.com/ai-backlog/ingest/settings"
 )
@@ -36,7 +37,7 @@ func load(args []string) (Config, error) {
 	}
 	read := settings.Read(&cfg)
 	var err error
-	cfg.Temporal, err = settings.Temporal()
+	cfg.Temporal, err = frontend.Options()
 	return cfg, errors.Join(read, cfg.Kafka.Validate(), cfg.Topics.Validate(), cfg.validate(), err)
 }
 

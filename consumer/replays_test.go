@@ -20,8 +20,8 @@ import (
 
 	"github.com/ai-backlog/ingest/activities"
 	"github.com/ai-backlog/ingest/batch"
+	"github.com/ai-backlog/ingest/frontend"
 	"github.com/ai-backlog/ingest/planlog"
-	"github.com/ai-backlog/ingest/settings"
 	"github.com/ai-backlog/ingest/workflows"
 )
 
@@ -39,7 +39,7 @@ func newStand(t *testing.T) *stand {
 	if os.Getenv("TEMPORAL_ADDRESS") == "" {
 		t.Skip("TEMPORAL_ADDRESS is not set: run make test")
 	}
-	o, err := settings.Temporal()
+	o, err := frontend.Options()
 	require.NoError(t, err)
 	o.Logger = sdklog.NewStructuredLogger(slog.New(slog.DiscardHandler))
 	c, err := client.DialContext(t.Context(), o)

@@ -48,29 +48,3 @@ func TestMetricsAddrIsAnAddressOrOff(t *testing.T) {
 		require.Equal(t, good, MetricsAddr(addr) == nil, addr)
 	}
 }
-
-func TestTemporalsVariablesAreNotPassedOver(t *testing.T) {
-	for name, c := range map[string]struct {
-		variable, value, want string
-	}{
-		"a file that is not there":       {"TEMPORAL_CONFIG_FILE", "/not/there.toml", "TEMPORAL_CONFIG_FILE: "},
-		"a profile that is not there":    {"TEMPORAL_PROFILE", "nobody", "profile nobody"},
-		"TLS that is neither on nor off": {"TEMPORAL_TLS", "yes", `TEMPORAL_TLS is "yes": give a value: true or false`},
-		"TLS off":                        {"TEMPORAL_TLS", "False", ""},
-		"an address without a port":      {"TEMPORAL_ADDRESS", "temporal", `TEMPORAL_ADDRESS is "temporal": give host:port`},
-		"an address":                     {"TEMPORAL_ADDRESS", "temporal:7233", ""},
-		"a gRPC target":                  {"TEMPORAL_ADDRESS", "dns:///temporal:7233", ""},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Setenv("TEMPORAL_ADDRESS", "")
-			t.Setenv(c.variable, c.value)
-			_, err := Temporal()
-			if c.want == "" {
-				require.NoError(t, err)
-				return
-			}
-			require.ErrorContains(t, err, c.want)
-			require.NotContains(t, err.Error(), "\n")
-		})
-	}
-}

@@ -12,6 +12,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/ai-backlog/ingest/clickhouse"
+	"github.com/ai-backlog/ingest/frontend"
 	"github.com/ai-backlog/ingest/kafka"
 	"github.com/ai-backlog/ingest/settings"
 )
@@ -32,7 +33,7 @@ func (t temporal) String() string {
 
 // dialTemporal connects by Temporal's own variables.
 func dialTemporal(ctx context.Context) (t temporal, err error) {
-	options, err := settings.Temporal()
+	options, err := frontend.Options()
 	if err != nil {
 		return t, err
 	}

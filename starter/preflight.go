@@ -61,6 +61,11 @@ func (s *sender) away(err error) error {
 		err = inKafka
 	}
 	err = fmt.Errorf("no answer from Kafka at KAFKA_SERVERS=%s within %s: %w", s.servers(), s.patience, err)
+	if !s.fallback() {
+		err = fmt.Errorf("%w (with --fallback records go straight to ClickHouse meanwhile)", err)
+	} else if s.encoding.asIs {
+		err = fmt.Errorf("%w (lines without an event_id go to Kafka only)", err)
+	}
 	if inClickHouse != nil {
 		err = fmt.Errorf("%w; ClickHouse at CLICKHOUSE_HOST=%s: %w", err, strings.Join(s.cfg.ClickHouse.Hosts, ","), inClickHouse)
 	}

@@ -173,7 +173,7 @@ func TestSendRefusesOnlyTheLineThatIsTooLarge(t *testing.T) {
 			out, log, err := starter(t, "", "send", file)
 			require.ErrorContains(t, err, "2 lines are too large for topic "+topic)
 			require.Equal(t, "sent 3, skipped 0, replaced 0, refused 2\n", out)
-			require.Contains(t, log, "line 2 ("+strconv.Itoa(n)+" bytes): refused: record of "+strconv.Itoa(n)+" bytes is too large: topic "+topic+" takes "+limit+" bytes a record")
+			require.Contains(t, log, "line 2 ("+strconv.Itoa(n)+" bytes): refused: record of "+strconv.Itoa(n)+" bytes is too large: topic "+topic+" takes "+limit+" bytes, its key included")
 			require.Contains(t, log, "line 4 ("+strconv.Itoa(n*9/10)+" bytes): refused")
 			var got []string
 			for _, r := range consume(t, c, topic, 3) {

@@ -1,4 +1,5 @@
-package settings
+// Package frontend is how to reach Temporal, from the environment.
+package frontend
 
 import (
 	"errors"
@@ -11,9 +12,9 @@ import (
 	"go.temporal.io/sdk/contrib/envconfig"
 )
 
-// Temporal reads Temporal's own variables and configuration file, as its other tools do. Those pass over a file that is not
+// Options reads Temporal's own variables and configuration file, as its other tools do. Those pass over a file that is not
 // there and a TEMPORAL_TLS that is neither true nor false: the one would mean another server, the other no TLS.
-func Temporal() (client.Options, error) {
+func Options() (client.Options, error) {
 	var errs []error
 	if file := os.Getenv("TEMPORAL_CONFIG_FILE"); file != "" {
 		if _, err := os.Stat(file); err != nil { //nolint:gosec // G703: the file that the user names
