@@ -117,6 +117,7 @@ func (l *lane) silent(ctx context.Context, now time.Time) {
 	if !l.giveUp(now, l.c.buffer.waiting(l.kind)) {
 		return
 	}
+	signal(l.divert) // the reason may take a while
 	what := "kafka does not answer: records wait for it"
 	if l.c.cfg.falls() {
 		what = "kafka does not answer: records go straight to clickhouse"
