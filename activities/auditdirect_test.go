@@ -169,24 +169,16 @@ func TestMoreCopiesThanOneRemovalNamesGoInOneSearch(t *testing.T) {
 
 func TestWithoutTheRightToDeleteCopiesAreCountedAndStay(t *testing.T) {
 	b := setup(t)
-	user := b.cfg.Database + "_user"
-	if err := b.conn.Exec(b.ctx, "CREATE USER "+user+" IDENTIFIED WITH no_password"); err != nil {
-		t.Skipf("the server keeps no users: %v", err)
-	}
-	t.Cleanup(func() { _ = b.conn.Exec(context.WithoutCancel(b.ctx), "DROP USER IF EXISTS "+user) })
-	b.exec("GRANT SELECT, INSERT ON " + b.cfg.Database + ".* TO " + user)
 	b.direct(0, 10, record.DirectSure)
 	b.direct(9, 1, record.DirectSure)
 	b.exec("INSERT INTO logs (timestamp, event_id, _topic, _topic_id, _partition, _offset) SELECT timestamp, event_id, _topic, ?, 0, rowNumberInAllBlocks() FROM logs WHERE toSecond(timestamp) < 4", b.id.String())
-	limited := b.cfg
-	limited.User = user
-	b.Queries = clickhousetest.Open(t, limited)
+	b.Queries = clickhousetest.Open(t, clickhousetest.Restricted(t, b.cfg, b.conn))
 	d := b.resolve()
 	require.Contains(t, d.Untold, "ACCESS_DENIED: 4 direct rows in logs are copies of what Kafka brought, and stay: GRANT ALTER DELETE ON logs to the worker's CLICKHOUSE_USER")
 	d.Untold = ""
 	require.Equal(t, Direct{Rows: 11, Kept: 4, Twice: 1, TwiceEvents: []uuid.UUID{eventOf(9)}}, d)
 	require.Equal(t, 15, b.count("SELECT count() FROM logs"))
-	b.exec("GRANT ALTER DELETE ON " + b.cfg.Database + ".logs TO " + user)
+	b.Queries = b.conn // who has the right
 	require.EqualValues(t, 4, b.resolve().Removed)
 }
 

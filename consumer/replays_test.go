@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"os"
 	"reflect"
 	"testing"
 	"time"
@@ -21,6 +20,7 @@ import (
 	"github.com/ai-backlog/ingest/activities"
 	"github.com/ai-backlog/ingest/batch"
 	"github.com/ai-backlog/ingest/frontend"
+	"github.com/ai-backlog/ingest/frontend/frontendtest"
 	"github.com/ai-backlog/ingest/planlog"
 	"github.com/ai-backlog/ingest/workflows"
 )
@@ -36,9 +36,7 @@ type stand struct {
 
 func newStand(t *testing.T) *stand {
 	t.Helper()
-	if os.Getenv("TEMPORAL_ADDRESS") == "" {
-		t.Skip("TEMPORAL_ADDRESS is not set: run make test")
-	}
+	frontendtest.Needed(t)
 	o, err := frontend.Options()
 	require.NoError(t, err)
 	o.Logger = sdklog.NewStructuredLogger(slog.New(slog.DiscardHandler))

@@ -141,16 +141,7 @@ func TestTTLKeepsRowsOfTheFuture(t *testing.T) {
 
 func TestTablesOfAnAdministratorNeedNoGrant(t *testing.T) {
 	cfg, conn := clickhousetest.Database(t)
-	user := cfg.Database + "_user"
-	if err := conn.Exec(t.Context(), "CREATE USER "+user+" IDENTIFIED WITH no_password"); err != nil {
-		t.Skipf("the server keeps no users: %v", err)
-	}
-	t.Cleanup(func() { _ = conn.Exec(t.Context(), "DROP USER IF EXISTS "+user) })
-	for _, sql := range []string{"GRANT SELECT, INSERT ON " + cfg.Database + ".* TO " + user} {
-		require.NoError(t, conn.Exec(t.Context(), sql))
-	}
-	limited := cfg
-	limited.User = user
+	limited := clickhousetest.Restricted(t, cfg, conn)
 	theirs := clickhousetest.Open(t, limited)
 	err := schema.Apply(t.Context(), theirs, schema.Options{Database: cfg.Database})
 	require.Equal(t, "ACCESS_DENIED", clickhouse.Classify(err).Name)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -21,6 +20,7 @@ import (
 
 	"github.com/ai-backlog/ingest/activities"
 	"github.com/ai-backlog/ingest/batch"
+	"github.com/ai-backlog/ingest/frontend/frontendtest"
 	"github.com/ai-backlog/ingest/workflows"
 )
 
@@ -150,9 +150,7 @@ func TestAuditSaysWhatIsWrongWithItsArguments(t *testing.T) {
 // activities are.
 func audits(t *testing.T, answers ...activities.Audited) (c temporal, replays *atomic.Pointer[workflows.ReplayInput]) {
 	t.Helper()
-	if os.Getenv("TEMPORAL_ADDRESS") == "" {
-		t.Skip("TEMPORAL_ADDRESS is not set: run make test")
-	}
+	frontendtest.Needed(t)
 	c, err := dialTemporal(t.Context())
 	require.NoError(t, err)
 	t.Cleanup(c.Close)

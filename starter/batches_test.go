@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +20,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/ai-backlog/ingest/batch"
+	"github.com/ai-backlog/ingest/frontend/frontendtest"
 	"github.com/ai-backlog/ingest/workflows"
 )
 
@@ -135,9 +135,7 @@ func TestBatchesRefusesWhatVisibilityWouldMisread(t *testing.T) {
 
 // Every query must be one that the server understands.
 func TestBatchesOnARealTemporal(t *testing.T) {
-	if os.Getenv("TEMPORAL_ADDRESS") == "" {
-		t.Skip("TEMPORAL_ADDRESS is not set: run make test")
-	}
+	frontendtest.Needed(t)
 	for _, state := range []string{"", "running", "waiting", "blocked", "held", "isolating", "stored", "terminated", "canceled", "failed"} {
 		out, _, err := starter(t, "", "batches", "--topic", "no_such_topic", "--error", "NO_SUCH_ERROR", "--state", state)
 		require.NoError(t, err, "state %q", state)
@@ -146,9 +144,7 @@ func TestBatchesOnARealTemporal(t *testing.T) {
 }
 
 func TestBatchesAreFoundByTheirError(t *testing.T) {
-	if os.Getenv("TEMPORAL_ADDRESS") == "" {
-		t.Skip("TEMPORAL_ADDRESS is not set: run make test")
-	}
+	frontendtest.Needed(t)
 	c, err := dialTemporal(t.Context())
 	require.NoError(t, err)
 	t.Cleanup(c.Close)

@@ -44,13 +44,13 @@ func TestLevelIsReadWhereItIsPlainToSee(t *testing.T) {
 // loghub opens a file of real log lines, which are not part of the project.
 func loghub(t *testing.T, name string) string {
 	t.Helper()
-	dir := os.Getenv("LOGHUB_DIR")
+	dir := os.Getenv("LOGHUB")
 	if dir == "" {
 		dir = filepath.Join("..", "..", "shared", "data", "loghub")
 	}
 	file := filepath.Join(dir, name)
 	if _, err := os.Stat(file); errors.Is(err, os.ErrNotExist) {
-		t.Skipf("no real log lines: set LOGHUB_DIR to a directory that holds loghub's %s", name)
+		t.Skipf("no real log lines: set LOGHUB to a directory that holds loghub's %s", name)
 	}
 	return file
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -21,6 +20,7 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 
 	"github.com/ai-backlog/ingest/batch"
+	"github.com/ai-backlog/ingest/frontend/frontendtest"
 	"github.com/ai-backlog/ingest/workflows"
 )
 
@@ -153,9 +153,7 @@ func TestReplayOfNothingStartsNothing(t *testing.T) {
 // operations runs a stub of Replay, which ends when it is told. Real requests are tested where a planner is.
 func operations(t *testing.T) temporal {
 	t.Helper()
-	if os.Getenv("TEMPORAL_ADDRESS") == "" {
-		t.Skip("TEMPORAL_ADDRESS is not set: run make test")
-	}
+	frontendtest.Needed(t)
 	c, err := dialTemporal(t.Context())
 	require.NoError(t, err)
 	t.Cleanup(c.Close)

@@ -1,10 +1,11 @@
 package main
 
 import (
-	"os"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/ai-backlog/ingest/frontend/frontendtest"
 )
 
 func TestResolveRefusesWhatMakesNoSenseBeforeItAsksAnybody(t *testing.T) {
@@ -28,9 +29,7 @@ func TestResolveRefusesWhatMakesNoSenseBeforeItAsksAnybody(t *testing.T) {
 }
 
 func TestResolveOnARealTemporal(t *testing.T) {
-	if os.Getenv("TEMPORAL_ADDRESS") == "" {
-		t.Skip("TEMPORAL_ADDRESS is not set: run make test")
-	}
+	frontendtest.Needed(t)
 	_, _, err := starter(t, "", "resolve", "no/such/batch/1", "retry")
 	require.ErrorContains(t, err, "no open batch no/such/batch/1")
 	for _, args := range [][]string{{"--state", "held"}, {"--error", "UNKNOWN_TABLE", "--topic", "ai_backlog_logs"}, {"--query", "IngestRecords > 5 OR IngestDeadLetters > 1"}} {

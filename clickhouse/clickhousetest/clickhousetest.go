@@ -63,6 +63,24 @@ func Database(t testing.TB) (clickhouse.Config, driver.Conn) {
 	return c, Open(t, c)
 }
 
+// restricted is the user of the devstack's ClickHouse that may SELECT and INSERT
+// only: it cannot keep users that are created.
+const restricted = "restricted"
+
+// Restricted is c as a user that may SELECT and INSERT, and nothing else.
+func Restricted(t testing.TB, c clickhouse.Config, conn driver.Conn) clickhouse.Config {
+	t.Helper()
+	ctx := t.Context()
+	c.User = c.Database + "_user"
+	if err := conn.Exec(ctx, "CREATE USER "+c.User+" IDENTIFIED WITH no_password"); err != nil {
+		c.User = restricted
+		return c
+	}
+	t.Cleanup(func() { _ = conn.Exec(context.WithoutCancel(ctx), "DROP USER IF EXISTS "+c.User) })
+	require.NoError(t, conn.Exec(ctx, "GRANT SELECT, INSERT ON "+c.Database+".* TO "+c.User))
+	return c
+}
+
 // Open connects until the test ends.
 func Open(t testing.TB, c clickhouse.Config) driver.Conn {
 	t.Helper()

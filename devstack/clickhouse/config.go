@@ -34,7 +34,8 @@ var configXML = template.Must(template.New("config.xml").Parse(`<clickhouse>
 </clickhouse>
 `))
 
-// usersXML has the one user default, without a password: the server listens on loopback only.
+// usersXML has the user default, without a password: the server listens on loopback only. It cannot keep users that are
+// created, so restricted is there for tests of rights that are missing.
 const usersXML = `<clickhouse>
   <profiles><default><log_queries>1</log_queries></default></profiles>
   <users>
@@ -46,6 +47,13 @@ const usersXML = `<clickhouse>
       <access_management>1</access_management>
       <named_collection_control>1</named_collection_control>
     </default>
+    <restricted>
+      <password></password>
+      <networks><ip>127.0.0.1</ip><ip>::1</ip></networks>
+      <profile>default</profile>
+      <quota>default</quota>
+      <grants><query>GRANT SELECT, INSERT ON *.*</query></grants>
+    </restricted>
   </users>
   <quotas><default></default></quotas>
 </clickhouse>
