@@ -17,8 +17,9 @@ import (
 const deadLetters = "dead_letters"
 
 // letterShare is what part of a block's bytes a block of dead letters may have: each letter is in memory three times, in its column,
-// in its copy, and in the driver's buffer. The cut follows from the batch alone, as any other.
-const letterShare = 6
+// in its copy, and in the driver's buffer. The cut follows from the batch alone, as any other; so this number never changes: an attempt
+// that begins on one version of the worker and goes on on the next would cut other blocks, under other tokens, and store letters twice.
+const letterShare = 8
 
 // decodeMost is how many rows are kept of records that are decoded only to see
 // whether they can be.

@@ -18,7 +18,7 @@ func TestLettersAreCutByBytesTheSameEveryTime(t *testing.T) {
 	in, out := b.insert(j)
 	_, before := b.inserts(j)
 	l := letter(in, out)
-	l.Limits.BlockBytes = letterShare * 150 // about ten letters
+	l.Limits.BlockBytes = 1200 // about ten letters
 	for range 2 {
 		routed, err := run[Routed](b, b.DeadLetter, l)
 		require.NoError(t, err)
@@ -30,6 +30,7 @@ func TestLettersAreCutByBytesTheSameEveryTime(t *testing.T) {
 	tokens -= before
 	require.Greater(t, tokens, 15)
 	require.Less(t, tokens, 40)
+	require.Equal(t, 24, tokens, "every version of the worker has to cut as the first one did")
 	require.Equal(t, before+2*tokens, sent)
 }
 
