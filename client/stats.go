@@ -106,13 +106,14 @@ func (c *Client) at(err error) error {
 	return fmt.Errorf("KAFKA_SERVERS=%s: %w", strings.Join(c.cfg.Kafka.Servers, ","), err)
 }
 
-// refuse ends a record that no server takes.
+// refuse ends a record that no server takes. It is settled after that was told, so
+// that whoever waits for it knows.
 func (c *Client) refuse(it item, err error) {
 	c.dropped[it.kind].Add(1)
-	c.buffer.settle(it)
 	if c.cfg.OnRefused != nil {
 		c.cfg.OnRefused(it.kind, it.value, err)
-		return
+	} else {
+		c.cfg.Logger.Error("record is refused", "kind", it.kind, "event_id", it.id, "bytes", len(it.value), "error", err)
 	}
-	c.cfg.Logger.Error("record is refused", "kind", it.kind, "event_id", it.id, "bytes", len(it.value), "error", err)
+	c.buffer.settle(it)
 }

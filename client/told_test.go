@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/ai-backlog/ingest/record"
 )
 
 func TestWithoutAnotherWayKafkaHasAllOfTheTimeAndItsSilenceIsToldOnce(t *testing.T) {
@@ -64,4 +66,19 @@ func TestMarkedRecordsAreTold(t *testing.T) {
 	s.store(10)
 	require.NoError(t, s.c.Close(within(t, 8*time.Second)))
 	require.Contains(t, s.log.String(), "marked: starter audit removes those that kafka has too")
+}
+
+func TestARefusedRecordIsToldBeforeItIsSettled(t *testing.T) {
+	cfg := onlyKafka([]string{"127.0.0.1:1"})
+	var c *Client
+	var buffered []int64
+	cfg.OnRefused = func(record.Kind, []byte, error) { buffered = append(buffered, c.Stats().Buffered) }
+	c = open(t, cfg)
+	c.buffer.told = func(record.Kind) {} // nobody takes it but the test
+	require.NoError(t, c.StoreLog(t.Context(), Log{Level: "INFO"}))
+	for _, it := range c.buffer.take(record.Log, make([]item, 0, 1), 1) {
+		c.refuse(it, &TooLargeError{})
+	}
+	require.Equal(t, []int64{1}, buffered, "Flush waits until it is told")
+	require.Equal(t, Stats{Dropped: 1}, c.Stats())
 }
