@@ -62,7 +62,7 @@ func TestEveryEventIsStoredOnceAfterAnAuditWhicheverWayItCame(t *testing.T) {
 			rows := s.count("SELECT count() FROM logs WHERE _partition >= 0")
 			return rows == s.sent.Good.Load(), fmt.Sprint(rows)
 		}))
-		require.NoError(t, s.Settled(s.ctx))
+		require.NoError(t, s.Marked(s.ctx, load.Logs))
 	}
 	stored()
 	p, err := s.Starter("audit", "--json", "--topic", load.Logs)

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/ai-backlog/ingest/integration/load"
@@ -127,6 +128,29 @@ func (r *Rig) Settled(ctx context.Context) error {
 	return r.Until(ctx, "wait for open batches", func(ctx context.Context) (bool, string) {
 		n, err := r.OpenBatches(ctx)
 		return err == nil && n == 0, fmt.Sprint(n, " open, ", err)
+	})
+}
+
+// Marked waits until the group's committed offsets have reached the topic's ends: a batch that has ended counts in the low
+// watermark a moment later, and only what is below that is audited.
+func (r *Rig) Marked(ctx context.Context, topic string) error {
+	adm := kadm.NewClient(r.Client)
+	return r.Until(ctx, "wait for the low watermark of "+topic, func(ctx context.Context) (bool, string) {
+		ends, err := adm.ListCommittedOffsets(ctx, topic)
+		if err == nil {
+			err = ends.Error()
+		}
+		if err != nil {
+			return false, err.Error()
+		}
+		marks, err := adm.FetchOffsets(ctx, Group)
+		behind := 0
+		ends.Each(func(end kadm.ListedOffset) {
+			if at, ok := marks.Lookup(topic, end.Partition); !ok && end.Offset > 0 || at.At < end.Offset {
+				behind++
+			}
+		})
+		return err == nil && behind == 0, fmt.Sprint(behind, " partitions behind, ", err)
 	})
 }
 
