@@ -26,6 +26,7 @@ import (
 type options struct {
 	dir        string
 	port       int
+	advertise  string
 	topics     string
 	partitions int
 	autoCreate bool
@@ -55,7 +56,7 @@ func run() error {
 	if err != nil {
 		return fmt.Errorf("start kfake: %w", err)
 	}
-	if err := evict(cluster); err != nil {
+	if err := evict(cluster, o.port); err != nil {
 		return err
 	}
 	gone := make(chan struct{})
@@ -72,8 +73,8 @@ func run() error {
 }
 
 // evict keeps the groups free of dead members until the process ends.
-func evict(cluster *kfake.Cluster) error {
-	cl, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...))
+func evict(cluster *kfake.Cluster, port int) error {
+	cl, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...), direct(port))
 	if err != nil {
 		return fmt.Errorf("connect to kfake: %w", err)
 	}
@@ -86,6 +87,7 @@ func parse(args []string) (options, error) {
 	flags := flag.NewFlagSet("kafka", flag.ContinueOnError)
 	flags.StringVar(&o.dir, "data", "", "directory of the data; it is made if it is missing")
 	flags.IntVar(&o.port, "port", 9092, "port of the only broker")
+	flags.StringVar(&o.advertise, "advertise", "", "host:port that clients are told to come by; empty: where it listens")
 	flags.StringVar(&o.topics, "topics", "ai_backlog_logs,ai_backlog_metrics,ai_backlog_events", "topics to make if they are missing")
 	flags.IntVar(&o.partitions, "partitions", 4, "partitions of each topic that is made")
 	flags.BoolVar(&o.autoCreate, "auto-create", false, "make a topic when a client asks for one that does not exist")
@@ -108,6 +110,7 @@ func (o options) kfake() []kfake.Opt {
 		kfake.NumBrokers(1),
 		kfake.Ports(o.port),
 		kfake.DataDir(o.dir),
+		kfake.ListenFn(o.listen),
 		kfake.DefaultNumPartitions(o.partitions),
 	}
 	if o.topics != "" {

@@ -3,6 +3,7 @@
 package stack
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"errors"
@@ -41,8 +42,8 @@ func ApacheKafka(o KafkaOptions) (*Server, error) {
 // directory of its own below Dir. Every topic is on all of them, and a record is acknowledged when all but one have it. Start them
 // at once: the first to start waits for the others.
 func ApacheKafkaCluster(o KafkaOptions, brokers int) ([]*Server, error) {
-	if o.Port != 0 {
-		return nil, errors.New("kafka: the brokers of a cluster choose their ports")
+	if o.Port != 0 || o.Advertise != "" {
+		return nil, errors.New("kafka: the brokers of a cluster choose their ports, and advertise these")
 	}
 	servers := make([]*Server, brokers)
 	for i := range servers {
@@ -88,7 +89,7 @@ func (s *Server) join(o KafkaOptions, all []*Server, id int) {
 	s.args = func() []string { return args }
 	topics, partitions := o.topics()
 	s.ready = func(ctx context.Context) error {
-		return settled(ctx, s.Addr(), int32(id), topics, partitions, len(all)) //nolint:gosec // a handful
+		return settled(ctx, s.Addr(), o.Advertise, int32(id), topics, partitions, len(all)) //nolint:gosec // a handful
 	}
 }
 
@@ -104,7 +105,7 @@ func (s *Server) apacheConfig(o KafkaOptions, all []*Server, id int) string {
 		"node.id=" + strconv.Itoa(id),
 		"controller.quorum.voters=" + strings.Join(voters, ","),
 		"listeners=PLAINTEXT://" + s.Addr() + ",CONTROLLER://" + loopback(s.fixed.port),
-		"advertised.listeners=PLAINTEXT://" + s.Addr(),
+		"advertised.listeners=PLAINTEXT://" + cmp.Or(o.Advertise, s.Addr()),
 		"auto.create.topics.enable=" + strconv.FormatBool(o.AutoCreate),
 		"num.partitions=" + strconv.Itoa(partitions),
 		fmt.Sprintf("default.replication.factor=%d", len(all)),
@@ -119,13 +120,13 @@ func (s *Server) apacheConfig(o KafkaOptions, all []*Server, id int) string {
 
 // settled is nil if the broker says that it is one of the cluster, and that each of the topics, which are made if they are missing,
 // has a leader for every partition.
-func settled(ctx context.Context, broker string, id int32, topics []string, partitions, replicas int) error {
+func settled(ctx context.Context, broker, advertised string, id int32, topics []string, partitions, replicas int) error {
 	if err := AskKafka(ctx, broker); err != nil { // a quick no, while it starts
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
-	cl, err := kgo.NewClient(kgo.SeedBrokers(broker), kgo.RequestRetries(0))
+	cl, err := kgo.NewClient(kgo.SeedBrokers(broker), kgo.RequestRetries(0), Direct(broker, advertised))
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@
 package stack
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -10,7 +11,9 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sys/unix"
 )
 
@@ -30,6 +33,23 @@ func (r reservation) release() {
 	if r.lock != nil {
 		_ = r.lock.Close()
 	}
+}
+
+// ReservePort holds a free port of loopback for who listens on it himself, as host:port, until release or the end of the process.
+func ReservePort() (addr string, release func(), err error) {
+	r, err := reserve(0)
+	return loopback(r.port), r.release, err
+}
+
+// Direct has a client that is told to come by the advertised address go to the broker itself.
+func Direct(broker, advertised string) kgo.Opt {
+	return kgo.Dialer(func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if addr == advertised {
+			addr = broker
+		}
+		d := net.Dialer{Timeout: 10 * time.Second} // as the client's own
+		return d.DialContext(ctx, network, addr)
+	})
 }
 
 // reserve holds the wanted port, or, if that is 0, one that nobody listens on.

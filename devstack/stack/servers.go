@@ -142,6 +142,7 @@ type KafkaOptions struct {
 	Binaries   Binaries // from Prepare
 	Dir        string   // data and log; the same directory means the same topics, IDs, records and offsets
 	Port       int      // 0: a free one, kept for the life of this process
+	Advertise  string   // host:port that clients are told to come by; "": Addr. Who reaches the broker by Addr is told it, too. Not for a cluster
 	Topics     []string // made if missing; nil: ai_backlog_logs, ai_backlog_metrics, ai_backlog_events; empty: none
 	Partitions int      // of topics that are made; 0: 4
 	AutoCreate bool     // make a topic when a client asks for one that does not exist
@@ -167,7 +168,7 @@ func Kafka(o KafkaOptions) (*Server, error) {
 	args := []string{
 		"-data", filepath.Join(s.dir, "data"), "-port", strconv.Itoa(s.port.port),
 		"-auto-create=" + strconv.FormatBool(o.AutoCreate), "-sync=" + strconv.FormatBool(!o.NoSync),
-		"-topics", strings.Join(topics, ","), "-partitions", strconv.Itoa(partitions),
+		"-topics", strings.Join(topics, ","), "-partitions", strconv.Itoa(partitions), "-advertise", o.Advertise,
 	}
 	s.args = func() []string { return args }
 	s.ready = func(ctx context.Context) error { return AskKafka(ctx, s.Addr()) }

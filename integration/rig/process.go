@@ -10,17 +10,24 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"syscall"
 )
 
-// Process is one of our programs.
+// Process is one of our programs. One goroutine may end and start it while others watch it.
 type Process struct {
 	name, path, log string
 	args, env       []string
-	cmd             *exec.Cmd
-	done            chan struct{}
-	err             error
-	asked           bool // to end, by us
+	first           int // how much of env it had at first
+	now             atomic.Pointer[life]
+}
+
+// life is what a process is from a start to its end.
+type life struct {
+	cmd   *exec.Cmd
+	done  chan struct{}
+	err   error       // of the wait, when done
+	asked atomic.Bool // to end, by us
 }
 
 func (p *Process) start() error {
@@ -28,29 +35,29 @@ func (p *Process) start() error {
 	if err != nil {
 		return err
 	}
-	p.cmd = exec.Command(p.path, p.args...) //nolint:gosec,noctx // our own program, ended by Kill
-	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = p.env, f, f
-	p.cmd.SysProcAttr = dieWithParent()
-	p.done, p.asked = make(chan struct{}), false
+	l := &life{cmd: exec.Command(p.path, p.args...), done: make(chan struct{})} //nolint:gosec,noctx // our own program, ended by Kill
+	l.cmd.Env, l.cmd.Stdout, l.cmd.Stderr = p.env, f, f
+	l.cmd.SysProcAttr = dieWithParent()
 	started := make(chan error, 1)
 	go func() { // the parent-death signal goes with the thread that started the child
 		runtime.LockOSThread()
-		err := p.cmd.Start()
+		err := l.cmd.Start()
 		started <- err
 		if err == nil {
-			p.err = p.cmd.Wait()
+			l.err = l.cmd.Wait()
 		}
 		_ = f.Close()
-		close(p.done)
+		close(l.done)
 	}()
 	if err := <-started; err != nil {
 		return fmt.Errorf("start %s: %w", p.name, err)
 	}
+	p.now.Store(l)
 	return nil
 }
 
 // PID is the process's.
-func (p *Process) PID() int { return p.cmd.Process.Pid }
+func (p *Process) PID() int { return p.now.Load().cmd.Process.Pid }
 
 // Kill is SIGKILL; it returns when the process is gone.
 func (p *Process) Kill() { p.end(syscall.SIGKILL) }
@@ -59,30 +66,46 @@ func (p *Process) Kill() { p.end(syscall.SIGKILL) }
 func (p *Process) Stop() { p.end(syscall.SIGTERM) }
 
 func (p *Process) end(sig os.Signal) {
-	p.asked = true
-	_ = p.cmd.Process.Signal(sig)
+	l := p.now.Load()
+	l.asked.Store(true)
+	_ = l.cmd.Process.Signal(sig)
 	if sig == syscall.SIGKILL {
-		_ = p.cmd.Process.Signal(syscall.SIGCONT)
+		_ = l.cmd.Process.Signal(syscall.SIGCONT)
 	}
-	<-p.done
+	<-l.done
 }
 
 // Freeze is SIGSTOP.
-func (p *Process) Freeze() error { return p.cmd.Process.Signal(syscall.SIGSTOP) }
+func (p *Process) Freeze() error { return p.now.Load().cmd.Process.Signal(syscall.SIGSTOP) }
 
 // Thaw is SIGCONT.
-func (p *Process) Thaw() error { return p.cmd.Process.Signal(syscall.SIGCONT) }
+func (p *Process) Thaw() error { return p.now.Load().cmd.Process.Signal(syscall.SIGCONT) }
 
 // Restart starts the same program again after its end.
 func (p *Process) Restart() error {
-	<-p.done
+	<-p.now.Load().done
 	return p.start()
 }
 
+// Replace starts the program at the path in its place after its end, with env over what it had at first.
+func (p *Process) Replace(path string, env ...string) error {
+	<-p.now.Load().done
+	p.path, p.env = path, append(p.env[:p.first:p.first], env...)
+	return p.start()
+}
+
+// Path is the program's.
+func (p *Process) Path() string { return p.path }
+
+// Name is the program's with a number, as in the name of its log.
+func (p *Process) Name() string { return p.name }
+
 // Alive tells whether it still runs.
-func (p *Process) Alive() bool {
+func (p *Process) Alive() bool { return p.now.Load().alive() }
+
+func (l *life) alive() bool {
 	select {
-	case <-p.done:
+	case <-l.done:
 		return false
 	default:
 		return true
@@ -91,26 +114,28 @@ func (p *Process) Alive() bool {
 
 // died is nil while it runs, after it was asked to end, and after it ended in success.
 func (p *Process) died() error {
-	if p.Alive() || p.asked || p.cmd.ProcessState.Success() {
+	l := p.now.Load()
+	if l.alive() || l.asked.Load() || l.cmd.ProcessState.Success() {
 		return nil
 	}
 	log := p.Log()
-	return fmt.Errorf("%s ended by itself: %s\n%s", p.name, p.cmd.ProcessState, log[max(0, len(log)-2000):])
+	return fmt.Errorf("%s ended by itself: %s\n%s", p.name, l.cmd.ProcessState, log[max(0, len(log)-2000):])
 }
 
 // Wait is the exit code, when it has ended by itself. An end that was waited for is no failure of the rig, whatever the code.
 func (p *Process) Wait(ctx context.Context) (int, error) {
+	l := p.now.Load()
 	select {
 	case <-ctx.Done():
 		return -1, fmt.Errorf("%s still runs: %w", p.name, ctx.Err())
-	case <-p.done:
-		p.asked = true
+	case <-l.done:
+		l.asked.Store(true)
 	}
 	var exit *exec.ExitError
-	if p.err != nil && !errors.As(p.err, &exit) {
-		return -1, p.err
+	if l.err != nil && !errors.As(l.err, &exit) {
+		return -1, l.err
 	}
-	return p.cmd.ProcessState.ExitCode(), nil
+	return l.cmd.ProcessState.ExitCode(), nil
 }
 
 // Log is all that it has printed so far.

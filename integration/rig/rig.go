@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -32,6 +33,7 @@ type Options struct {
 	Brokers    int       // more than one are Apache Kafka, whatever the environment says; 0: one
 	NoSync     bool      // the broker leaves flushing to the system
 	UI         bool
+	Links      bool     // the programs reach the servers through Rig.Links; not with several brokers
 	Env        []string // of every program, over the rig's own
 }
 
@@ -40,6 +42,7 @@ type Options struct {
 type Rig struct {
 	Kafka, ClickHouse, Temporal *stack.Server
 	Brokers                     []*stack.Server // Kafka is the first
+	Links                       Links
 	DB                          driver.Conn
 	Client                      *kgo.Client // producer and admin
 
@@ -47,6 +50,7 @@ type Rig struct {
 	programs string
 	env      []string
 	ctx      context.Context //nolint:containedctx // the rig's life
+	mu       sync.Mutex
 	started  []*Process
 }
 
@@ -64,7 +68,12 @@ func Start(ctx context.Context, o Options) (*Rig, error) {
 	if r.programs, err = build(ctx, o.Log); err != nil {
 		return nil, err
 	}
-	if r.Brokers, err = o.brokers(kafka, bin); err != nil {
+	if o.Links {
+		if r.Links, err = newLinks(); err != nil {
+			return nil, err
+		}
+	}
+	if r.Brokers, err = o.brokers(kafka, bin, r.Links.Kafka.Addr()); err != nil {
 		return nil, err
 	}
 	r.Kafka = r.Brokers[0]
@@ -74,6 +83,9 @@ func Start(ctx context.Context, o Options) (*Rig, error) {
 	if r.Temporal, err = stack.Temporal(stack.TemporalOptions{Binaries: bin, Dir: filepath.Join(o.Dir, "temporal"), NoUI: !o.UI}); err != nil {
 		return nil, err
 	}
+	if err := r.Links.open(r); err != nil {
+		return nil, err
+	}
 	g, gctx := errgroup.WithContext(ctx)
 	for _, s := range r.servers() {
 		g.Go(func() error { return s.Start(gctx) })
@@ -81,20 +93,34 @@ func Start(ctx context.Context, o Options) (*Rig, error) {
 	if err := g.Wait(); err != nil {
 		return nil, fmt.Errorf("start servers: %w", err)
 	}
+	if err := r.connect(); err != nil {
+		return nil, err
+	}
+	r.env = append(r.addresses(), o.Env...)
+	return r, nil
+}
+
+// connect opens the rig's own connections: they go to the servers themselves.
+func (r *Rig) connect() (err error) {
 	r.DB, err = clickhouse.Open(&clickhouse.Options{Addr: []string{r.ClickHouse.Addr()}})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	r.Client, err = kgo.NewClient(kgo.SeedBrokers(r.Seeds()...), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)), kgo.MaxBufferedRecords(200_000), kgo.ProducerBatchMaxBytes(1<<20))
-	if err != nil {
-		return nil, err
+	r.Client, err = kgo.NewClient(kgo.SeedBrokers(r.Seeds()...), stack.Direct(r.Kafka.Addr(), r.Links.Kafka.Addr()), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)), kgo.MaxBufferedRecords(200_000), kgo.ProducerBatchMaxBytes(1<<20))
+	return err
+}
+
+// addresses are the settings by which programs find the servers, through the links if there are any.
+func (r *Rig) addresses() []string {
+	kafka, db, temporal := strings.Join(r.Seeds(), ","), r.ClickHouse.Addr(), r.Temporal.Addr()
+	if r.Links.Kafka != nil {
+		kafka, db, temporal = r.Links.Kafka.Addr(), r.Links.ClickHouse.Addr(), r.Links.Temporal.Addr()
 	}
-	host, port, _ := strings.Cut(r.ClickHouse.Addr(), ":")
-	r.env = append([]string{
-		"KAFKA_SERVERS=" + strings.Join(r.Seeds(), ","), "CLICKHOUSE_HOST=" + host, "CLICKHOUSE_PORT=" + port, "TEMPORAL_ADDRESS=" + r.Temporal.Addr(),
+	host, port, _ := strings.Cut(db, ":")
+	return []string{
+		"KAFKA_SERVERS=" + kafka, "CLICKHOUSE_HOST=" + host, "CLICKHOUSE_PORT=" + port, "TEMPORAL_ADDRESS=" + temporal,
 		"METRICS_ADDR=off", "KAFKA_SESSION_TIMEOUT=6s", "KAFKA_GROUP_ID=" + Group,
-	}, o.Env...)
-	return r, nil
+	}
 }
 
 // kafka is the name of the Kafka to run.
@@ -105,8 +131,8 @@ func (o Options) kafka() (string, error) {
 	return stack.ChosenKafka()
 }
 
-func (o Options) brokers(kafka string, bin stack.Binaries) ([]*stack.Server, error) {
-	k := stack.KafkaOptions{Binaries: bin, Dir: filepath.Join(o.Dir, "kafka"), Partitions: o.Partitions, NoSync: o.NoSync}
+func (o Options) brokers(kafka string, bin stack.Binaries, advertise string) ([]*stack.Server, error) {
+	k := stack.KafkaOptions{Binaries: bin, Dir: filepath.Join(o.Dir, "kafka"), Partitions: o.Partitions, NoSync: o.NoSync, Advertise: advertise}
 	if o.Brokers > 1 {
 		return stack.ApacheKafkaCluster(k, o.Brokers)
 	}
@@ -137,7 +163,7 @@ func (r *Rig) Died() error {
 	for _, s := range r.servers() {
 		errs = append(errs, s.Died())
 	}
-	for _, p := range r.started {
+	for _, p := range r.processes() {
 		errs = append(errs, p.died())
 	}
 	return errors.Join(errs...)
@@ -145,7 +171,7 @@ func (r *Rig) Died() error {
 
 // Close ends the programs, then the servers.
 func (r *Rig) Close() {
-	for _, p := range r.started {
+	for _, p := range r.processes() {
 		p.Kill()
 	}
 	if r.Client != nil {
@@ -156,6 +182,14 @@ func (r *Rig) Close() {
 			_ = s.Kill()
 		}
 	}
+	r.Links.close()
+}
+
+// processes are those that were started so far; others may be started meanwhile.
+func (r *Rig) processes() []*Process {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.started)
 }
 
 // Env tells a program where the servers are.
@@ -172,8 +206,11 @@ func (r *Rig) Starter(args ...string) (*Process, error) { return r.Launch("start
 
 // Launch starts the program of that name; env goes over what tells it where the servers are.
 func (r *Rig) Launch(program string, env []string, args ...string) (*Process, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	name := program + "-" + strconv.Itoa(len(r.started))
-	p := &Process{name: name, path: filepath.Join(r.programs, program), args: args, env: append(r.Env(), env...), log: filepath.Join(r.dir, name+".log")}
+	env = append(r.Env(), env...)
+	p := &Process{name: name, path: filepath.Join(r.programs, program), args: args, env: env, first: len(env), log: filepath.Join(r.dir, name+".log")}
 	if err := p.start(); err != nil {
 		return nil, err
 	}

@@ -1,0 +1,6 @@
+package fault
+
+// Build is other programs of ours, and other settings.
+type Build struct{}
+
+func deploys() []Fault { return nil }
