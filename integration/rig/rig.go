@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -27,11 +28,12 @@ const Group = "ai-backlog-clickhouse-consumer"
 
 // Options say what the rig is made of.
 type Options struct {
-	Dir        string    // data and logs of everything
-	Log        io.Writer // what takes long the first time
-	Partitions int       // of each topic; 0: 4
-	Brokers    int       // more than one are Apache Kafka, whatever the environment says; 0: one
-	NoSync     bool      // the broker leaves flushing to the system
+	Dir        string        // data and logs of everything
+	Log        io.Writer     // what takes long the first time
+	Partitions int           // of each topic; 0: 4
+	Brokers    int           // more than one are Apache Kafka, whatever the environment says; 0: one
+	NoSync     bool          // the broker leaves flushing to the system
+	Retention  time.Duration // of Temporal's closed workflows; 0: 7 days
 	UI         bool
 	Links      bool     // the programs reach the servers through Rig.Links; not with several brokers
 	Env        []string // of every program, over the rig's own
@@ -80,7 +82,7 @@ func Start(ctx context.Context, o Options) (*Rig, error) {
 	if r.ClickHouse, err = stack.ClickHouse(stack.ClickHouseOptions{Binaries: bin, Dir: filepath.Join(o.Dir, "clickhouse")}); err != nil {
 		return nil, err
 	}
-	if r.Temporal, err = stack.Temporal(stack.TemporalOptions{Binaries: bin, Dir: filepath.Join(o.Dir, "temporal"), NoUI: !o.UI}); err != nil {
+	if r.Temporal, err = stack.Temporal(stack.TemporalOptions{Binaries: bin, Dir: filepath.Join(o.Dir, "temporal"), NoUI: !o.UI, Retention: o.Retention}); err != nil {
 		return nil, err
 	}
 	if err := r.Links.open(r); err != nil {

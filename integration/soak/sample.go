@@ -86,8 +86,8 @@ func resident(pid int) (float64, error) {
 		return 0, err
 	}
 	f := strings.Fields(string(b))
-	if len(f) < 2 {
-		return 0, fmt.Errorf("statm of %d: %q", pid, b)
+	if len(f) < 2 || f[1] == "0" {
+		return 0, fmt.Errorf("process %d is gone", pid)
 	}
 	pages, err := strconv.ParseFloat(f[1], 64)
 	return pages * float64(os.Getpagesize()) / (1 << 20), err
