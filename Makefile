@@ -74,6 +74,11 @@ fmt: $(TOOLS)/built ## Format all Go files
 bench: ## Measure the whole path on this machine: rows per second, and the CPU that each process takes
 	cd integration && go run ./bench
 
+.PHONY: soak
+soak: export INTEGRATION_KAFKA := apache
+soak: ## Run for 90 minutes at 10,000 records/s with a fault every 30 s, and plot what must not grow (needs Java 17 and Maven)
+	cd integration && go run ./soak
+
 .PHONY: screenshots
 screenshots: ## Take the pictures of docs/operations.md again, of a running stack through headless Chromium
 	cd integration && go run ./screenshots

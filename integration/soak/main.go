@@ -21,6 +21,7 @@ type options struct {
 	Minutes int           `env:"SOAK_MINUTES" envDefault:"90"`
 	Rate    int           `env:"SOAK_RATE" envDefault:"10000"` // records/s
 	Every   time.Duration `env:"SOAK_FAULT_EVERY" envDefault:"30s"`
+	Faults  []string      `env:"SOAK_FAULTS"` // by name; none: all but memory-limit, which would be what the picture shows
 	Seed    uint64        `env:"SOAK_SEED" envDefault:"1"`
 	Out     string        `env:"SOAK_OUT" envDefault:"soak.png"`  // the picture; what it shows is beside it as CSV
 	Kept    time.Duration `env:"SOAK_RETENTION" envDefault:"20m"` // of Temporal's closed workflows: the database is flat after it

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -147,7 +148,13 @@ func (s *soak) produce(ctx context.Context) error {
 // breakThings does a fault every so often, one at a time.
 func (s *soak) breakThings(ctx context.Context) error {
 	rng := rand.New(rand.NewPCG(s.Seed, 6)) //nolint:gosec // reproducible on purpose
-	all := fault.All()
+	all, err := fault.Named(s.Faults...)
+	if err != nil {
+		return err
+	}
+	if len(s.Faults) == 0 {
+		all = slices.DeleteFunc(all, func(f fault.Fault) bool { return f.Name == "memory-limit" })
+	}
 	return every(ctx, s.Every, func() error {
 		f := all[rng.IntN(len(all))]
 		r, err := fault.Do(ctx, &s.target, f, rng, time.Second+time.Duration(rng.Int64N(int64(s.Every/2))))
