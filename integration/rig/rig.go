@@ -108,7 +108,7 @@ func (r *Rig) connect() (err error) {
 	if err != nil {
 		return err
 	}
-	r.Client, err = kgo.NewClient(kgo.SeedBrokers(r.Seeds()...), stack.Direct(r.Kafka.Addr(), r.Links.Kafka.Addr()), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)), kgo.MaxBufferedRecords(200_000), kgo.ProducerBatchMaxBytes(1<<20))
+	r.Client, err = kgo.NewClient(kgo.SeedBrokers(r.Seeds()...), stack.Direct(r.Kafka.Addr(), r.Links.Kafka.Addr()), kgo.AlwaysRetryEOF(), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)), kgo.MaxBufferedRecords(200_000), kgo.ProducerBatchMaxBytes(1<<20))
 	return err
 }
 
