@@ -32,6 +32,7 @@ type Options struct {
 	Partitions int       // of each topic; 0: 4
 	Brokers    int       // more than one are Apache Kafka, whatever the environment says; 0: one
 	NoSync     bool      // the broker leaves flushing to the system
+	Memory     uint64    // bytes that ClickHouse may use; 0: 6 GB
 	UI         bool
 	Links      bool     // the programs reach the servers through Rig.Links; not with several brokers
 	Env        []string // of every program, over the rig's own
@@ -77,7 +78,7 @@ func Start(ctx context.Context, o Options) (*Rig, error) {
 		return nil, err
 	}
 	r.Kafka = r.Brokers[0]
-	if r.ClickHouse, err = stack.ClickHouse(stack.ClickHouseOptions{Binaries: bin, Dir: filepath.Join(o.Dir, "clickhouse")}); err != nil {
+	if r.ClickHouse, err = stack.ClickHouse(stack.ClickHouseOptions{Binaries: bin, Memory: o.Memory, Dir: filepath.Join(o.Dir, "clickhouse")}); err != nil {
 		return nil, err
 	}
 	if r.Temporal, err = stack.Temporal(stack.TemporalOptions{Binaries: bin, Dir: filepath.Join(o.Dir, "temporal"), NoUI: !o.UI}); err != nil {
