@@ -16,17 +16,22 @@ import (
 const back = "10"
 
 // otherBuild makes worker and consumer of an older commit, and says which. Where that cannot be had, since the checkout has no
-// history, a deploy changes settings only.
-func (c *Config) otherBuild(ctx context.Context, dir string) (b fault.Build, what string) {
+// history, a deploy changes settings only; a commit that was asked for has to be there.
+func (c *chaos) otherBuild(ctx context.Context, dir string) (b fault.Build, what string, err error) {
 	b = fault.Changed
 	commit, err := c.build(ctx, dir)
+	if err != nil && (c.Old != "" || ctx.Err() != nil) {
+		return b, "", fmt.Errorf("build CHAOS_OLD=%s: %w", c.Old, err)
+	}
 	if err != nil {
-		return b, "this version with other settings (no older one: " + strings.ReplaceAll(err.Error(), "\n", " ") + ")"
+		c.logf("no older build: %s", err)
+		return b, "this version with other settings", nil
 	}
 	b.Worker, b.Consumer = filepath.Join(dir, "worker-old"), filepath.Join(dir, "consumer-old")
-	return b, "the programs of commit " + commit + " with other settings"
+	return b, "the programs of commit " + commit + " with other settings", nil
 }
 
+// build makes worker-old and consumer-old in the directory.
 func (c *Config) build(ctx context.Context, dir string) (commit string, err error) {
 	root, err := command(ctx, ".", "go", "list", "-m", "-f", "{{.Dir}}", "github.com/ai-backlog/ingest")
 	if err != nil {

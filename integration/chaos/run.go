@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime"
 	"time"
 
@@ -31,6 +30,7 @@ type chaos struct {
 	before   rig.Books // at the end of the row before
 	counted  int64     // acknowledged at that time
 	rows     []row
+	versions string // of what runs
 }
 
 // run is the whole matrix; its error says which promise did not hold. Then the logs stay.
@@ -57,14 +57,14 @@ func run(ctx context.Context, cfg Config) (err error) {
 	c := &chaos{Config: cfg, target: &fault.Target{Rig: r}, began: time.Now()}
 	c.producer = &producer{client: r.Client, gen: load.New(cfg.Seed, mix), rate: cfg.Rate}
 	c.watch = &watch{rig: r, acknowledged: c.producer.acknowledged}
-	var other string
-	c.target.Other, other = c.otherBuild(ctx, dir)
-	c.logf("deploy changes to %s", other)
+	if c.versions, err = c.about(ctx, dir); err != nil {
+		return err
+	}
 	if err := c.start(ctx); err != nil {
 		return err
 	}
 	go c.watch.run(ctx)
-	if err := errors.Join(c.matrix(ctx), c.show(c.header(ctx, other), c.rows)); err != nil {
+	if err := errors.Join(c.matrix(ctx), c.show(c.header(), c.rows)); err != nil {
 		return err
 	}
 	return c.audit(ctx)
@@ -192,23 +192,34 @@ func (c *chaos) open(ctx context.Context) (out string) {
 	return out
 }
 
-// header says what the table is of.
-func (c *chaos) header(ctx context.Context, other string) string {
+// about prepares the other build, and names what runs.
+func (c *chaos) about(ctx context.Context, dir string) (versions string, err error) {
+	var other, clickhouse string
+	if c.target.Other, other, err = c.otherBuild(ctx, dir); err != nil {
+		return "", err
+	}
+	c.logf("deploys: %s", other)
 	kafka, err := stack.ChosenKafka()
 	if err != nil {
-		kafka = err.Error()
+		return "", err
 	}
-	var version string
-	if err := c.target.DB.QueryRow(ctx, "SELECT version()").Scan(&version); err != nil {
-		version = err.Error()
+	if kafka == stack.KafkaName {
+		kafka = "the stand-in"
+	}
+	if err := c.target.DB.QueryRow(ctx, "SELECT version()").Scan(&clickhouse); err != nil {
+		return "", fmt.Errorf("version of ClickHouse: %w", err)
 	}
 	commit, err := command(ctx, ".", "git", "describe", "--always", "--dirty")
 	if err != nil {
 		commit = "unknown"
 	}
-	return fmt.Sprintf("%s · commit %s · CHAOS_SEED=%d · %.0f s · %d records, up to %d a second · faults of 1 to %.0f s · Kafka: %s · ClickHouse %s · deploys: %s · %d cores, %s",
-		c.began.UTC().Format(time.DateOnly), commit, c.Seed, time.Since(c.began).Seconds(), c.producer.acknowledged(), c.Rate, c.longest().Seconds(),
-		filepath.Base(kafka), version, other, runtime.NumCPU(), runtime.Version())
+	return fmt.Sprintf("commit %s · Kafka: %s · ClickHouse %s · deploys: %s · %d cores, %s", commit, kafka, clickhouse, other, runtime.NumCPU(), runtime.Version()), nil
+}
+
+// header says what the table is of.
+func (c *chaos) header() string {
+	return fmt.Sprintf("%s · CHAOS_SEED=%d · %.0f s · %d records, up to %d a second · faults of 1 to %.0f s · %s",
+		c.began.UTC().Format(time.DateOnly), c.Seed, time.Since(c.began).Seconds(), c.producer.acknowledged(), c.Rate, c.longest().Seconds(), c.versions)
 }
 
 // logf prints with the time since the beginning.

@@ -2,9 +2,11 @@ package fault
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"time"
 
 	"github.com/ai-backlog/ingest/integration/rig"
 )
@@ -59,8 +61,10 @@ func deploy(_ context.Context, t *Target, rng *rand.Rand) (*Injection, error) {
 		env  []string
 	}{{worker, t.Other.Worker, t.Other.WorkerEnv}, {consumer, t.Other.Consumer, t.Other.ConsumerEnv}} {
 		old := d.p.Path()
-		undo = append(undo, func() error { d.p.Stop(); return d.p.Replace(old) })
-		d.p.Stop()
+		undo = append(undo, func() error { return errors.Join(stop(d.p), d.p.Replace(old)) })
+		if err := stop(d.p); err != nil {
+			return i, err
+		}
 		path := d.path
 		if path == "" {
 			path = old
@@ -72,6 +76,25 @@ func deploy(_ context.Context, t *Target, rng *rand.Rand) (*Injection, error) {
 	return i, nil
 }
 
+// stopWithin is how long a program may take to end when it is asked to. A worker gives its activities 10 s, and a server that does
+// not answer may hold a program up for as long as its fault lasts.
+const stopWithin = time.Minute
+
+// stop ends the program by SIGTERM. It is gone then, in any case.
+func stop(p *rig.Process) error {
+	ended := make(chan struct{})
+	go func() { p.Stop(); close(ended) }()
+	t := time.NewTimer(stopWithin)
+	defer t.Stop()
+	select {
+	case <-ended:
+		return nil
+	case <-t.C:
+		p.Kill()
+		return fmt.Errorf("%s did not end within %s of SIGTERM", p.Name(), stopWithin)
+	}
+}
+
 // roll restarts all; it is over when it returns.
 func roll(ctx context.Context, t *Target, _ *rand.Rand) (*Injection, error) {
 	var done int64
@@ -80,16 +103,18 @@ func roll(ctx context.Context, t *Target, _ *rand.Rand) (*Injection, error) {
 		Heal: func(context.Context) error { return nil },
 	}
 	for _, p := range slices.Concat(t.Workers, t.Consumers) {
-		p.Stop()
-		if err := p.Restart(); err != nil {
+		if err := errors.Join(stop(p), p.Restart()); err != nil {
 			return i, err
 		}
 		done++
 	}
 	for _, s := range append(slices.Clone(t.Brokers), t.Temporal, t.ClickHouse) {
+		if err := s.Stop(); err != nil && s.PID() != 0 { // one that was killed since it took too long has ended, too
+			return i, err
+		}
 		// A start that is left half-way would leave the server away for ever.
-		if err := s.Restart(context.WithoutCancel(ctx)); err != nil {
-			return i, fmt.Errorf("restart %s: %w", s.Name(), err)
+		if err := s.Start(context.WithoutCancel(ctx)); err != nil {
+			return i, err
 		}
 		done++
 	}
