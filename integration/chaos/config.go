@@ -8,9 +8,8 @@ import (
 	"os"
 	"time"
 
-	"github.com/caarlos0/env/v11"
-
 	"github.com/ai-backlog/ingest/integration/fault"
+	"github.com/ai-backlog/ingest/settings"
 )
 
 // Config is what is done, and for how long.
@@ -31,11 +30,7 @@ type Config struct {
 // read reads the configuration and reports every problem at once.
 func read() (Config, error) {
 	cfg := Config{Seed: uint64(rand.Uint32()), log: os.Stderr, table: os.Stdout} //nolint:gosec // any seed will do
-	err := env.Parse(&cfg)
-	if err != nil {
-		return cfg, err
-	}
-	return cfg, cfg.prepare()
+	return cfg, errors.Join(settings.Read(&cfg), cfg.prepare())
 }
 
 // prepare checks, and finds the faults.
