@@ -40,7 +40,7 @@ test-kafka: export INTEGRATION_KAFKA := apache
 test-kafka: $(DEVSTACK) ## Run what tests Kafka and the integration tests on Apache Kafka (needs Java 17 and Maven)
 	cd devstack && go test -count=1 -timeout $(TIMEOUT) ./stack
 	$(DEVSTACK) exec -- go test -count=1 -p 1 -timeout $(TIMEOUT) ./kafka ./activities
-	cd integration && go test -count=1 -parallel 2 -timeout $(INTEGRATION_TIMEOUT) .
+	cd integration && go test -count=1 -p 1 -parallel 2 -timeout $(INTEGRATION_TIMEOUT) . ./chaos
 
 .PHONY: test-long
 test-long: test ## Run all tests, then look for rare faults: random inputs and histories, for an hour or two
@@ -73,6 +73,10 @@ fmt: $(TOOLS)/built ## Format all Go files
 .PHONY: bench
 bench: ## Measure the whole path on this machine: rows per second, and the CPU that each process takes
 	cd integration && go run ./bench
+
+.PHONY: chaos
+chaos: ## Do every fault to the pipeline, alone and mixed, and count what became of each record (docs/reliability.md)
+	cd integration && CHAOS_OUT=$(if $(CHAOS_OUT),$(abspath $(CHAOS_OUT))) go run ./chaos
 
 .PHONY: soak
 soak: export INTEGRATION_KAFKA := apache

@@ -3,6 +3,7 @@
 package stack_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -123,4 +124,31 @@ func committed(t *testing.T, c *kgo.Client) (int64, string) {
 	p := answer.Groups[0].Topics[0].Partitions[0]
 	require.NoError(t, kerr.ErrorForCode(p.ErrorCode))
 	return p.Offset, *p.Metadata
+}
+
+// A proxy between clients and the broker needs this: a client goes to what the broker advertises, whatever it asked first.
+func TestKafkaAdvertisesAnotherAddress(t *testing.T) {
+	elsewhere, release, err := stack.ReservePort() // nobody listens there
+	require.NoError(t, err)
+	t.Cleanup(release)
+	start := stack.Kafka
+	if names()[0] == stack.ApacheKafkaName {
+		start = stack.ApacheKafka
+	}
+	s, err := start(stack.KafkaOptions{Binaries: binaries(t), Dir: t.TempDir(), Advertise: elsewhere})
+	s = running(t, s, err)
+	require.Equal(t, elsewhere, advertises(t, s))
+	c := client(t, s, stack.Direct(s.Addr(), elsewhere))
+	require.NoError(t, c.ProduceSync(t.Context(), &kgo.Record{Topic: logs, Value: []byte("past it")}).FirstErr())
+	require.NoError(t, s.Kill())
+	require.NoError(t, s.Start(t.Context()), "it is asked past it, too")
+}
+
+// advertises is the address of the only broker.
+func advertises(t *testing.T, s *stack.Server) string {
+	t.Helper()
+	answer, err := kmsg.NewPtrMetadataRequest().RequestWith(t.Context(), client(t, s))
+	require.NoError(t, err)
+	require.Len(t, answer.Brokers, 1)
+	return fmt.Sprintf("%s:%d", answer.Brokers[0].Host, answer.Brokers[0].Port)
 }

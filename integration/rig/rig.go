@@ -34,6 +34,7 @@ type Options struct {
 	Brokers    int           // more than one are Apache Kafka, whatever the environment says; 0: one
 	NoSync     bool          // the broker leaves flushing to the system
 	Retention  time.Duration // of Temporal's closed workflows; 0: 7 days
+	Memory     uint64        // bytes that ClickHouse may use; 0: 6 GB
 	UI         bool
 	Links      bool     // the programs reach the servers through Rig.Links; not with several brokers
 	Env        []string // of every program, over the rig's own
@@ -79,7 +80,7 @@ func Start(ctx context.Context, o Options) (*Rig, error) {
 		return nil, err
 	}
 	r.Kafka = r.Brokers[0]
-	if r.ClickHouse, err = stack.ClickHouse(stack.ClickHouseOptions{Binaries: bin, Dir: filepath.Join(o.Dir, "clickhouse")}); err != nil {
+	if r.ClickHouse, err = stack.ClickHouse(stack.ClickHouseOptions{Binaries: bin, Memory: o.Memory, Dir: filepath.Join(o.Dir, "clickhouse")}); err != nil {
 		return nil, err
 	}
 	if r.Temporal, err = stack.Temporal(stack.TemporalOptions{Binaries: bin, Dir: filepath.Join(o.Dir, "temporal"), NoUI: !o.UI, Retention: o.Retention}); err != nil {

@@ -62,15 +62,14 @@ func (w *wire) Pipe(stub *toxics.ToxicStub) {
 				stub.Close()
 				return
 			}
-			switch now.kind {
-			case losing:
-				lost = true
+			if now.kind != calm {
 				now.felt.Add(1)
-				continue
-			case slow:
-				now.felt.Add(1)
-				hold(now)
 			}
+			if now.kind == losing {
+				lost = true
+				continue
+			}
+			hold(now)
 			stub.Output <- c
 		}
 	}
@@ -78,6 +77,9 @@ func (w *wire) Pipe(stub *toxics.ToxicStub) {
 
 // hold waits, but not longer than the weather lasts.
 func hold(w *weather) {
+	if w.kind != slow {
+		return
+	}
 	t := time.NewTimer(w.by)
 	defer t.Stop()
 	select {
