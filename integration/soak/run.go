@@ -51,7 +51,7 @@ func run(ctx context.Context, o options) error {
 	defer func() { _ = os.RemoveAll(dir) }()
 	defer rig.Clean()
 	s := &soak{options: o}
-	s.Rig, err = rig.Start(ctx, rig.Options{Dir: dir, Log: os.Stderr, Links: true, Memory: 2 << 30, Retention: o.Kept, Env: []string{"KAFKA_SESSION_TIMEOUT=10s"}})
+	s.Rig, err = rig.Start(ctx, rig.Options{Dir: dir, Log: os.Stderr, Links: true, Retention: o.Kept, Env: []string{"KAFKA_SESSION_TIMEOUT=10s"}})
 	if err != nil {
 		return err
 	}
