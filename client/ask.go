@@ -51,7 +51,7 @@ func (c *Client) Problems() (inKafka, inClickHouse error) {
 	for _, l := range c.lanes {
 		l.mu.Lock()
 		if l.kafkaErr != nil {
-			inKafka = l.kafkaErr
+			inKafka = kafka.Denied(l.kafkaErr, "Write on topic %s", l.topic)
 		}
 		if l.tableErr != nil {
 			inClickHouse = l.tableErr

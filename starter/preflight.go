@@ -51,7 +51,7 @@ func (s *sender) refusal(err error) error {
 		return fmt.Errorf("topic %s does not exist at KAFKA_SERVERS=%s; create it with: kafka-topics.sh --bootstrap-server %s --create --topic %s --partitions 12",
 			s.topic(), s.servers(), s.servers(), s.topic())
 	}
-	return fmt.Errorf("send to topic %s at KAFKA_SERVERS=%s: %w", s.topic(), s.servers(), kafka.Hint(err))
+	return fmt.Errorf("send to topic %s at KAFKA_SERVERS=%s: %w", s.topic(), s.servers(), kafka.Hint(kafka.Denied(err, "Write on topic %s", s.topic())))
 }
 
 // away says that nobody answers, and the best reason that is known.
