@@ -58,8 +58,5 @@ func (c *Client) Problems() (inKafka, inClickHouse error) {
 		}
 		l.mu.Unlock()
 	}
-	if dial := c.watcher.dial.Load(); dial != nil {
-		inKafka = *dial
-	}
-	return kafka.Hint(inKafka), inClickHouse
+	return kafka.Hint(c.watcher.why(inKafka)), inClickHouse
 }

@@ -26,6 +26,12 @@ type advisedError struct {
 func (e *advisedError) Error() string { return e.error.Error() + ": " + e.do }
 func (e *advisedError) Unwrap() error { return e.error }
 
+// ErrCloses says that a broker ends connections instead of answering: often one that wants TLS or a login, or does not want TLS.
+var ErrCloses = errors.New("the broker closes connections before it answers")
+
+// Advised tells whether Hint has something to say.
+func Advised(err error) bool { return err != nil && advice(err) != "" }
+
 // Hint adds which setting to look at, or what to grant, to a refusal and to an error of TLS. Any other stays as it is, and so does
 // one that has its hint.
 func Hint(err error) error {
@@ -48,7 +54,7 @@ func advice(err error) string {
 		return "check KAFKA_SECURITY_PROTOCOL and KAFKA_SASL_MECHANISMS"
 	case IsDenied(err):
 		return "grant it to " + grantee
-	case errors.As(err, &early):
+	case errors.As(err, &early), errors.Is(err, ErrCloses):
 		return "if it lasts, check KAFKA_SECURITY_PROTOCOL, and the port of KAFKA_SERVERS"
 	case strings.Contains(err.Error(), "appear to be a tls alert record"): // franz-go gives it no type
 		return "check KAFKA_SECURITY_PROTOCOL: the broker speaks TLS there"
