@@ -60,7 +60,7 @@ func (s *sender) away(err error) error {
 	if inKafka != nil {
 		err = inKafka
 	}
-	err = fmt.Errorf("no answer from Kafka at KAFKA_SERVERS=%s within %s: %w", s.servers(), s.patience, err)
+	err = fmt.Errorf("no answer from Kafka at KAFKA_SERVERS=%s within %s: %w", s.servers(), s.patience, kafka.Hint(err))
 	if !s.fallback() {
 		err = fmt.Errorf("%w (with --fallback records go straight to ClickHouse meanwhile)", err)
 	} else if s.encoding.asIs {
