@@ -33,6 +33,8 @@ type Options struct {
 	NoSync     bool      // the broker leaves flushing to the system
 	UI         bool
 	Env        []string // of every program, over the rig's own
+
+	Secure *stack.Security // Kafka is Apache's, whatever the environment says, and has these listeners too
 }
 
 // Rig is three servers and the programs that use them. Kafka is the one that INTEGRATION_KAFKA chooses: the stand-in unless it is
@@ -99,14 +101,14 @@ func Start(ctx context.Context, o Options) (*Rig, error) {
 
 // kafka is the name of the Kafka to run.
 func (o Options) kafka() (string, error) {
-	if o.Brokers > 1 {
+	if o.Brokers > 1 || o.Secure != nil {
 		return stack.ApacheKafkaName, nil
 	}
 	return stack.ChosenKafka()
 }
 
 func (o Options) brokers(kafka string, bin stack.Binaries) ([]*stack.Server, error) {
-	k := stack.KafkaOptions{Binaries: bin, Dir: filepath.Join(o.Dir, "kafka"), Partitions: o.Partitions, NoSync: o.NoSync}
+	k := stack.KafkaOptions{Binaries: bin, Dir: filepath.Join(o.Dir, "kafka"), Partitions: o.Partitions, NoSync: o.NoSync, Secure: o.Secure}
 	if o.Brokers > 1 {
 		return stack.ApacheKafkaCluster(k, o.Brokers)
 	}
