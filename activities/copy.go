@@ -13,6 +13,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/ai-backlog/ingest/kafka"
 )
 
 // DeadLetterTopic is where copies of a topic's dead letters go.
@@ -61,11 +63,11 @@ func (a *Activities) copyOut(ctx context.Context, topic string, copies []*kgo.Re
 	err := a.produce(ctx, copies)
 	if errors.Is(err, kerr.UnknownTopicOrPartition) {
 		if err := a.createTopic(ctx, DeadLetterTopic(topic)); err != nil {
-			return err
+			return kafka.Denied(err, "Create on topic %s", DeadLetterTopic(topic))
 		}
 		err = a.produce(ctx, copies)
 	}
-	return err
+	return kafka.Denied(err, "Write on topic %s", DeadLetterTopic(topic))
 }
 
 // copyWithin bounds one try to produce copies: what takes longer gives its place in the worker to other batches.

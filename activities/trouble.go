@@ -128,7 +128,7 @@ func troubleOf(err error) Trouble {
 	if errors.As(err, &f) {
 		return Trouble{Class: classOf(f.Class), Code: int(f.Code), Name: f.Name, Message: f.Message}
 	}
-	return Trouble{Class: Outage, Name: "UNREACHABLE", Message: err.Error()}
+	return Trouble{Class: Outage, Name: "UNREACHABLE", Message: kafka.Hint(err).Error()}
 }
 
 func classOf(c clickhouse.Class) Class {

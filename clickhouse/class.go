@@ -128,6 +128,9 @@ func Classify(err error) *Failure {
 	case errors.As(err, &query):
 		f.Code, f.Message = query.Code, query.Message
 	default:
+		if do := check(err); do != "" {
+			f.Message += ": " + do
+		}
 		return f
 	}
 	f.Class, f.Name = codes[f.Code].class, Name(f.Code)

@@ -51,15 +51,12 @@ func (c *Client) Problems() (inKafka, inClickHouse error) {
 	for _, l := range c.lanes {
 		l.mu.Lock()
 		if l.kafkaErr != nil {
-			inKafka = l.kafkaErr
+			inKafka = kafka.Denied(l.kafkaErr, "Write on topic %s", l.topic)
 		}
 		if l.tableErr != nil {
 			inClickHouse = l.tableErr
 		}
 		l.mu.Unlock()
 	}
-	if dial := c.watcher.dial.Load(); dial != nil {
-		inKafka = *dial
-	}
-	return kafka.Hint(inKafka), inClickHouse
+	return kafka.Hint(c.watcher.why(inKafka)), inClickHouse
 }

@@ -59,4 +59,23 @@ func TestAskTellsWhatIsWrong(t *testing.T) {
 		why, _ := c.Problems()
 		require.NoError(t, why)
 	})
+	t.Run("each connection is closed", func(t *testing.T) {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		defer func() { require.NoError(t, l.Close()) }()
+		go func() {
+			for {
+				conn, err := l.Accept()
+				if err != nil {
+					return
+				}
+				_, _ = conn.Read(make([]byte, 1<<10))
+				_ = conn.Close()
+			}
+		}()
+		c := open(t, onlyKafka([]string{l.Addr().String()}))
+		require.Error(t, c.Ask(within(t, time.Second), record.Log))
+		why, _ := c.Problems()
+		require.ErrorContains(t, why, "check KAFKA_SECURITY_PROTOCOL")
+	})
 }

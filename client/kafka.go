@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -11,6 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/ai-backlog/ingest/kafka"
 )
 
 const (
@@ -228,6 +231,7 @@ func (h *handed) certain(err error) bool {
 type watcher struct {
 	connected, produced atomic.Bool // once at least
 	dial                atomic.Pointer[error]
+	closes              atomic.Bool // connections were ended instead of answered, and nothing was answered since
 
 	mu         sync.Mutex
 	unanswered bool         // records were sent, and no answer came, and none to any others since
@@ -238,10 +242,25 @@ type watcher struct {
 func (w *watcher) OnBrokerConnect(_ kgo.BrokerMetadata, _ time.Duration, _ net.Conn, err error) {
 	if err != nil {
 		w.dial.Store(&err)
+		if broken, ok := errors.AsType[net.Error](err); !ok || !broken.Timeout() {
+			w.closes.Store(errors.Is(err, io.EOF))
+		}
 		return
 	}
 	w.connected.Store(true)
 	w.dial.Store(nil)
+}
+
+// why is the best reason that is known why Kafka does not answer: the last one, unless connections tell more. Kafka's client tries
+// again when they are closed, so that nobody else hears of it.
+func (w *watcher) why(last error) error {
+	if dial := w.dial.Load(); dial != nil {
+		last = *dial
+	}
+	if w.closes.Load() && !kafka.Advised(last) {
+		return kafka.ErrCloses
+	}
+	return last
 }
 
 // OnBrokerWrite notes the first records that may have been sent (kgo.HookBrokerWrite).
@@ -254,6 +273,12 @@ func (w *watcher) OnBrokerWrite(_ kgo.BrokerMetadata, key int16, _ int, _, _ tim
 // OnBrokerE2E notes whether records that were sent are answered (kgo.HookBrokerE2E).
 // It comes before Kafka's client does anything about it.
 func (w *watcher) OnBrokerE2E(_ kgo.BrokerMetadata, key int16, e kgo.BrokerE2E) {
+	switch {
+	case errors.Is(e.Err(), io.EOF):
+		w.closes.Store(true)
+	case e.Err() == nil && key != kmsg.ApiVersions.Int16(): // which is answered to anybody
+		w.closes.Store(false)
+	}
 	if key != kmsg.Produce.Int16() || e.BytesWritten == 0 {
 		return
 	}

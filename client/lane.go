@@ -122,7 +122,7 @@ func (l *lane) silent(ctx context.Context, now time.Time) {
 	if l.c.cfg.falls() {
 		what = "kafka does not answer: records go straight to clickhouse"
 	}
-	why := l.c.away(l.reason(ctx))
+	why := l.c.away(kafka.Denied(l.reason(ctx), "Write on topic %s", l.topic))
 	l.c.cfg.Logger.Warn(what, "topic", l.topic, "in_doubt", l.doubt(), "error", why) //nolint:sloglint // one of two
 }
 

@@ -91,12 +91,7 @@ func (c *Client) unsent(why error, lost bool) *UnsentError {
 }
 
 // away is the best reason that is known why Kafka does not answer; nil if none is.
-func (c *Client) away(last error) error {
-	if dial := c.watcher.dial.Load(); dial != nil {
-		last = *dial
-	}
-	return c.at(kafka.Hint(last))
-}
+func (c *Client) away(last error) error { return c.at(kafka.Hint(c.watcher.why(last))) }
 
 // at says of which Kafka the error is.
 func (c *Client) at(err error) error {

@@ -8,8 +8,11 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"go.temporal.io/api/serviceerror"
 
 	"github.com/ai-backlog/ingest/activities"
+	"github.com/ai-backlog/ingest/frontend"
 	"github.com/ai-backlog/ingest/kafka"
 	"github.com/ai-backlog/ingest/planlog"
 )
@@ -79,8 +82,8 @@ func (p *planning) idle(ctx context.Context) error {
 	}
 	p.looked = time.Now()
 	err := p.member.Err()
-	if kafka.IsAuth(err) {
-		return fmt.Errorf("%w: check KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD, and its Read permission on KAFKA_GROUP_ID %s", err, p.cfg.Kafka.GroupID)
+	if kafka.IsRefused(err) {
+		return kafka.Hint(err)
 	}
 	if err == nil {
 		ctx, cancel := context.WithTimeout(ctx, callLimit)
@@ -124,11 +127,21 @@ func (p *planning) tell(err error) {
 		p.warn("nothing is lost; upgrade the brokers to Kafka 2.8 or newer, and raise inter.broker.protocol.version: planning begins by itself then", err)
 	case errors.Is(err, planlog.ErrTruncated):
 		p.warn("this topic stands still until an operator decides: Kafka lost records that were planned, and new ones take their offsets", err)
+	case errors.Is(err, kerr.GroupAuthorizationFailed):
+		p.warn("nothing is lost, planning begins by itself once it is granted", kafka.Denied(err, "Read on KAFKA_GROUP_ID %s", p.cfg.Kafka.GroupID))
 	case kafka.IsAuth(err):
-		p.warn("grant the user Read and Describe on the topic", err)
+		p.warn("nothing is lost, planning begins by itself once it is granted", kafka.Hint(kafka.Denied(err, "Read on topic %s", p.name)))
 	default:
-		p.warn("nothing, unless it lasts: it is tried again every round", err)
+		p.warn("nothing, unless it lasts: it is tried again every round", advised(err))
 	}
+}
+
+// advised says which setting to look at, of Temporal or of Kafka.
+func advised(err error) error {
+	if _, ours := errors.AsType[serviceerror.ServiceError](err); ours {
+		return frontend.Hint(err)
+	}
+	return kafka.Hint(err)
 }
 
 func (p *planning) warn(do string, err error) {

@@ -81,17 +81,34 @@ func TestATopicWithoutAnIDIsOneLineThatSaysWhatToUpgrade(t *testing.T) {
 	require.Equal(t, 1, strings.Count(out.String(), "upgrade the brokers"), out.String())
 }
 
-func TestARefusedGroupEndsTheProgram(t *testing.T) {
+func TestARefusedLoginEndsTheProgram(t *testing.T) {
 	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "logs"))
 	require.NoError(t, err)
 	t.Cleanup(c.Close)
-	c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.JoinGroup}, TopLevel: true, Err: kerr.GroupAuthorizationFailed, Count: -1})
+	c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.JoinGroup}, TopLevel: true, Err: kerr.SaslAuthenticationFailed, Count: -1})
 	p, _ := newPlanning(t, c)
 	require.Eventually(t, func() bool { return p.member.Err() != nil }, 10*time.Second, 10*time.Millisecond)
 	p.looked = time.Time{}
 	err = p.run(t.Context())
-	require.ErrorIs(t, err, kerr.GroupAuthorizationFailed)
-	require.ErrorContains(t, err, "KAFKA_GROUP_ID")
+	require.ErrorIs(t, err, kerr.SaslAuthenticationFailed)
+	require.ErrorContains(t, err, "KAFKA_SASL_PASSWORD")
+}
+
+func TestAMissingRightToTheGroupIsOneLineAndPlanningBeginsOnceItIsGranted(t *testing.T) {
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "logs"))
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	denied := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.JoinGroup}, TopLevel: true, Err: kerr.GroupAuthorizationFailed, Count: -1})
+	p, out := newPlanning(t, c)
+	require.Eventually(t, func() bool { return p.member.Err() != nil }, 10*time.Second, 10*time.Millisecond)
+	for range 3 {
+		p.looked = time.Time{}
+		require.NoError(t, p.round(t.Context()))
+	}
+	require.Equal(t, 1, strings.Count(out.String(), "\n"), out.String())
+	require.Contains(t, out.String(), "grant Read on KAFKA_GROUP_ID "+p.cfg.Kafka.GroupID+" to KAFKA_SASL_USERNAME")
+	denied.Remove()
+	require.Eventually(t, func() bool { return p.member.Holds("logs") != 0 }, 20*time.Second, 10*time.Millisecond)
 }
 
 func TestBeingAskedToStopIsNoTrouble(t *testing.T) {

@@ -13,12 +13,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/plugin/kslog"
 	"go.temporal.io/api/operatorservice/v1"
-	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	sdklog "go.temporal.io/sdk/log"
-	"google.golang.org/grpc/codes"
 
+	"github.com/ai-backlog/ingest/frontend"
 	"github.com/ai-backlog/ingest/kafka"
 	"github.com/ai-backlog/ingest/monitor"
 	"github.com/ai-backlog/ingest/workflows"
@@ -59,8 +58,9 @@ func run(ctx context.Context, cfg Config) error {
 	}
 	defer member.Client.Close()
 	what := fmt.Sprintf("Kafka at %s (KAFKA_SERVERS)", strings.Join(cfg.Kafka.Servers, ", "))
-	if err := monitor.Await(ctx, logger, what, member.Client.Ping, kafka.IsAuth); err != nil {
-		return monitor.Stopped(ctx, kafka.Hint(err))
+	ping := func(ctx context.Context) error { return kafka.Hint(member.Client.Ping(ctx)) }
+	if err := monitor.Await(ctx, logger, what, ping, kafka.IsAuth); err != nil {
+		return monitor.Stopped(ctx, err)
 	}
 	plans := &batches{c: temporal, namespace: namespace(cfg.Temporal), watches: newWatches(ctx, temporal), log: logger}
 	working.Store(true)
@@ -111,17 +111,17 @@ func connect(ctx context.Context, log *slog.Logger, o client.Options) (c client.
 		if c == nil {
 			if c, err = client.DialContext(ctx, o); err != nil {
 				c = nil
-				return err
+				return frontend.Hint(err)
 			}
 		}
 		d, err := c.WorkflowService().DescribeNamespace(ctx, &workflowservice.DescribeNamespaceRequest{Namespace: namespace(o)})
 		if err != nil {
-			return err
+			return frontend.Hint(err)
 		}
 		retention = d.GetConfig().GetWorkflowExecutionRetentionTtl().AsDuration()
 		have, err := c.OperatorService().ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: namespace(o)})
 		if err != nil {
-			return err
+			return frontend.Hint(err)
 		}
 		for _, a := range []string{workflows.AttributeTopic.GetName(), workflows.AttributeRecords.GetName()} {
 			if _, ok := have.GetCustomAttributes()[a]; !ok {
@@ -129,10 +129,6 @@ func connect(ctx context.Context, log *slog.Logger, o client.Options) (c client.
 			}
 		}
 		return nil
-	}, func(err error) bool {
-		var denied *serviceerror.PermissionDenied
-		var none *serviceerror.NamespaceNotFound
-		return errors.As(err, &denied) || errors.As(err, &none) || serviceerror.ToStatus(err).Code() == codes.Unauthenticated
-	})
+	}, frontend.Refused)
 	return c, retention, err
 }

@@ -31,7 +31,7 @@ func (m *Member) Fetch(ctx context.Context, topic string) (map[int32]Committed, 
 func Fetch(ctx context.Context, cl *kgo.Client, group, topic string) (map[int32]Committed, error) {
 	os, err := kadm.NewClient(cl).FetchOffsets(ctx, group)
 	if err != nil {
-		return nil, fmt.Errorf("fetch the offsets of group %s: %w", group, err)
+		return nil, Denied(fmt.Errorf("fetch the offsets of group %s: %w", group, err), "Describe on KAFKA_GROUP_ID %s", group)
 	}
 	out := map[int32]Committed{}
 	for p, o := range os[topic] {

@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/sasl"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
@@ -132,27 +131,4 @@ func (c Config) mechanism() sasl.Mechanism {
 		return auth.AsSha512Mechanism()
 	}
 	return plain.Auth{User: c.SASLUsername, Pass: c.SASLPassword}.AsMechanism()
-}
-
-// Hint adds what to do about an error that IsAuth; any other stays as it is.
-func Hint(err error) error {
-	switch {
-	case errors.Is(err, kerr.SaslAuthenticationFailed):
-		return fmt.Errorf("%w: check KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD", err)
-	case errors.Is(err, kerr.UnsupportedSaslMechanism), errors.Is(err, kerr.IllegalSaslState):
-		return fmt.Errorf("%w: check KAFKA_SECURITY_PROTOCOL and KAFKA_SASL_MECHANISMS", err)
-	case IsAuth(err):
-		return fmt.Errorf("%w: grant it to KAFKA_SASL_USERNAME", err)
-	}
-	return err
-}
-
-// IsAuth tells whether Kafka refused who we are, which waiting does not cure.
-func IsAuth(err error) bool {
-	for _, e := range []error{kerr.SaslAuthenticationFailed, kerr.UnsupportedSaslMechanism, kerr.IllegalSaslState, kerr.ClusterAuthorizationFailed, kerr.TopicAuthorizationFailed, kerr.GroupAuthorizationFailed} {
-		if errors.Is(err, e) {
-			return true
-		}
-	}
-	return false
 }

@@ -11,7 +11,6 @@ import (
 
 	"github.com/caarlos0/env/v11"
 	"github.com/stretchr/testify/require"
-	"github.com/twmb/franz-go/pkg/kerr"
 )
 
 func TestEveryProblemIsReportedAtOnceByItsVariable(t *testing.T) {
@@ -76,19 +75,4 @@ func TestThePasswordIsNeverShown(t *testing.T) {
 	for _, s := range []string{b.String(), string(j), fmt.Sprint(cfg), fmt.Sprintf("%+v %#v %s", cfg, cfg, struct{ Kafka Config }{cfg})} {
 		require.NotContains(t, s, "hunter2")
 	}
-}
-
-func TestARefusalSaysWhatToCheck(t *testing.T) {
-	for err, want := range map[error]string{
-		kerr.SaslAuthenticationFailed:   "check KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD",
-		kerr.UnsupportedSaslMechanism:   "check KAFKA_SECURITY_PROTOCOL and KAFKA_SASL_MECHANISMS",
-		kerr.TopicAuthorizationFailed:   "grant it to KAFKA_SASL_USERNAME",
-		kerr.ClusterAuthorizationFailed: "grant it to KAFKA_SASL_USERNAME",
-	} {
-		require.True(t, IsAuth(err))
-		require.ErrorIs(t, Hint(err), err)
-		require.ErrorContains(t, Hint(err), want)
-	}
-	require.Equal(t, kerr.NotLeaderForPartition, Hint(kerr.NotLeaderForPartition))
-	require.NoError(t, Hint(nil))
 }

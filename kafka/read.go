@@ -74,7 +74,7 @@ func (r *Reader) Read(ctx context.Context, topic string, id batch.TopicID, rg ba
 	for f.at <= rg.Last {
 		b := backoff.NewExponentialBackOff(backoff.WithInitialInterval(100*time.Millisecond), backoff.WithMaxInterval(2*time.Second), backoff.WithMaxElapsedTime(r.patience))
 		if err := backoff.Retry(func() error { return f.step(ctx) }, backoff.WithContext(b, ctx)); err != nil {
-			return err
+			return Denied(err, "Read on topic %s", topic)
 		}
 	}
 	return nil

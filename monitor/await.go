@@ -10,15 +10,19 @@ import (
 	"github.com/cenkalti/backoff/v4"
 )
 
-const askTimeout = 10 * time.Second
+const (
+	askTimeout = 10 * time.Second
+	// repeatAfter is when a reason is told again: a setting that is wrong must not look like an outage that somebody else mends.
+	repeatAfter = time.Minute
+)
 
-// ownAddress is this end of a connection in what Go tells of it: another one at each try.
-var ownAddress = regexp.MustCompile(`\S+->`)
+// varies is what differs in a reason from try to try: this end of a connection, the time by which a certificate is over.
+var varies = regexp.MustCompile(`\S+->|current time \S+ is `)
 
 // Await asks until the answer is good, since a server may start after us. Each
-// new reason for waiting is one line. What waiting cannot cure is returned.
+// reason for waiting is one line a minute. What waiting cannot cure is returned.
 func Await(ctx context.Context, log *slog.Logger, what string, ask func(context.Context) error, final func(error) bool) error {
-	var last string
+	told := map[string]time.Time{}
 	b := backoff.NewExponentialBackOff(backoff.WithInitialInterval(200*time.Millisecond), backoff.WithMaxInterval(3*time.Second), backoff.WithMaxElapsedTime(0))
 	return backoff.Retry(func() error {
 		ctx, cancel := context.WithTimeout(ctx, askTimeout)
@@ -30,8 +34,8 @@ func Await(ctx context.Context, log *slog.Logger, what string, ask func(context.
 		if err == nil {
 			return nil
 		}
-		if reason := ownAddress.ReplaceAllString(err.Error(), ""); reason != last {
-			last = reason
+		if reason := varies.ReplaceAllString(err.Error(), ""); time.Since(told[reason]) > repeatAfter {
+			told[reason] = time.Now()
 			log.Warn("waiting", "for", what, "error", reason)
 		}
 		return err

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -218,4 +220,28 @@ func TestCheckCountsPartsFromBeforeAProjection(t *testing.T) {
 	warnings, err = schema.Check(t.Context(), conn, cfg.Database)
 	require.NoError(t, err)
 	require.Empty(t, warnings)
+}
+
+func TestCheckIsNotMisledByPartsThatComeAndGoMeanwhile(t *testing.T) {
+	cfg, conn := clickhousetest.Database(t)
+	require.NoError(t, schema.Apply(t.Context(), conn, schema.Options{Database: cfg.Database}))
+	var over atomic.Bool
+	var load sync.WaitGroup
+	for range 3 {
+		load.Go(func() {
+			for !over.Load() { // each makes three parts, and merges are on their heels
+				if err := conn.Exec(t.Context(), "INSERT INTO logs (_offset, timestamp) SELECT rand(), now() - INTERVAL 31 * (number % 3) DAY FROM numbers(3)"); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	defer load.Wait()
+	defer over.Store(true)
+	for range 10 {
+		warnings, err := schema.Check(t.Context(), conn, cfg.Database)
+		require.NoError(t, err)
+		require.Empty(t, warnings)
+	}
 }

@@ -40,7 +40,7 @@ func dialTemporal(ctx context.Context) (t temporal, err error) {
 	options.Logger = quiet{}
 	t.address, t.namespace = cmp.Or(options.HostPort, client.DefaultHostPort), cmp.Or(options.Namespace, client.DefaultNamespace)
 	if t.Client, err = client.DialContext(ctx, options); err != nil {
-		return t, fmt.Errorf("no answer from Temporal at TEMPORAL_ADDRESS=%s: %w", t.address, err)
+		return t, fmt.Errorf("no answer from Temporal at TEMPORAL_ADDRESS=%s: %w", t.address, frontend.Hint(err))
 	}
 	return t, nil
 }
@@ -60,7 +60,7 @@ func openClickHouse(ctx context.Context) (driver.Conn, clickhouse.Config, error)
 	defer cancel()
 	if err := clickhouse.Ping(ctx, conn); err != nil {
 		_ = conn.Close()
-		return nil, c, fmt.Errorf("no answer from ClickHouse at CLICKHOUSE_HOST, CLICKHOUSE_PORT: %w", err)
+		return nil, c, fmt.Errorf("no answer from ClickHouse at CLICKHOUSE_HOST, CLICKHOUSE_PORT: %w", c.Hint(err))
 	}
 	return conn, c, nil
 }

@@ -51,7 +51,7 @@ func (s *sender) refusal(err error) error {
 		return fmt.Errorf("topic %s does not exist at KAFKA_SERVERS=%s; create it with: kafka-topics.sh --bootstrap-server %s --create --topic %s --partitions 12",
 			s.topic(), s.servers(), s.servers(), s.topic())
 	}
-	return fmt.Errorf("send to topic %s at KAFKA_SERVERS=%s: %w", s.topic(), s.servers(), kafka.Hint(err))
+	return fmt.Errorf("send to topic %s at KAFKA_SERVERS=%s: %w", s.topic(), s.servers(), kafka.Hint(kafka.Denied(err, "Write on topic %s", s.topic())))
 }
 
 // away says that nobody answers, and the best reason that is known.
@@ -60,7 +60,7 @@ func (s *sender) away(err error) error {
 	if inKafka != nil {
 		err = inKafka
 	}
-	err = fmt.Errorf("no answer from Kafka at KAFKA_SERVERS=%s within %s: %w", s.servers(), s.patience, err)
+	err = fmt.Errorf("no answer from Kafka at KAFKA_SERVERS=%s within %s: %w", s.servers(), s.patience, kafka.Hint(err))
 	if !s.fallback() {
 		err = fmt.Errorf("%w (with --fallback records go straight to ClickHouse meanwhile)", err)
 	} else if s.encoding.asIs {

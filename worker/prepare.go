@@ -19,6 +19,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/ai-backlog/ingest/clickhouse"
+	"github.com/ai-backlog/ingest/frontend"
 	"github.com/ai-backlog/ingest/kafka"
 	"github.com/ai-backlog/ingest/monitor"
 	"github.com/ai-backlog/ingest/schema"
@@ -40,22 +41,11 @@ func prepareClickHouse(ctx context.Context, log *slog.Logger, conn driver.Conn, 
 		return errors.As(err, &bad) || clickhouse.Classify(err).Class != clickhouse.Outage
 	})
 	if err != nil {
-		return hint(err, cfg.ClickHouse)
+		return cfg.ClickHouse.Hint(err)
 	}
 	warnings, err := schema.Check(ctx, conn, cfg.ClickHouse.Database)
 	for _, w := range warnings {
 		log.Warn("the promise is at risk", "problem", string(w))
-	}
-	return err
-}
-
-// hint adds what to do where the server's words do not say it.
-func hint(err error, cfg clickhouse.Config) error {
-	switch clickhouse.Classify(err).Name {
-	case "AUTHENTICATION_FAILED", "UNKNOWN_USER", "WRONG_PASSWORD", "REQUIRED_PASSWORD":
-		return fmt.Errorf("%w: check CLICKHOUSE_USER and CLICKHOUSE_PASSWORD", err)
-	case "ACCESS_DENIED":
-		return fmt.Errorf("%w: grant it to CLICKHOUSE_USER %s", err, cfg.User)
 	}
 	return err
 }
@@ -67,10 +57,10 @@ func checkKafka(ctx context.Context, log *slog.Logger, cl *kgo.Client, topics []
 	var configs kadm.ResourceConfigs
 	err := monitor.Await(ctx, log, what, func(ctx context.Context) (err error) {
 		configs, err = adm.DescribeTopicConfigs(ctx, topics...)
-		return err
+		return kafka.Hint(kafka.Denied(first(err), "DescribeConfigs on topics %s", strings.Join(topics, ", ")))
 	}, kafka.IsAuth)
 	if err != nil {
-		return kafka.Hint(err)
+		return err
 	}
 	for _, c := range configs {
 		if errors.Is(c.Err, kerr.UnknownTopicOrPartition) {
@@ -81,6 +71,14 @@ func checkKafka(ctx context.Context, log *slog.Logger, cl *kgo.Client, topics []
 		}
 	}
 	return nil
+}
+
+// first is the error of one broker, where each was asked.
+func first(err error) error {
+	if each, ok := errors.AsType[*kadm.ShardErrors](err); ok && len(each.Errs) > 0 {
+		return each.Errs[0].Err
+	}
+	return err
 }
 
 func warnTopic(log *slog.Logger, topic string, c kadm.Config) {
@@ -105,22 +103,18 @@ func prepareTemporal(ctx context.Context, log *slog.Logger, o client.Options) (c
 	err = monitor.Await(ctx, log, what, func(ctx context.Context) error {
 		if c == nil {
 			if c, err = client.DialContext(ctx, o); err != nil {
-				return err
+				return frontend.Hint(err)
 			}
 		}
 		d, err := c.WorkflowService().DescribeNamespace(ctx, &workflowservice.DescribeNamespaceRequest{Namespace: namespace})
 		if err != nil {
-			return err
+			return frontend.Hint(err)
 		}
 		if r := d.GetConfig().GetWorkflowExecutionRetentionTtl().AsDuration(); r > 0 && r < minRetention {
 			log.Warn("the promise is at risk", "problem", fmt.Sprintf("Temporal's namespace %s keeps closed workflows for %s only; three days or more are safe", namespace, r))
 		}
-		return registerAttributes(ctx, c, namespace)
-	}, func(err error) bool {
-		var denied *serviceerror.PermissionDenied
-		var none *serviceerror.NamespaceNotFound
-		return errors.As(err, &denied) || errors.As(err, &none)
-	})
+		return frontend.Hint(registerAttributes(ctx, c, namespace))
+	}, frontend.Refused)
 	return c, err
 }
 

@@ -30,6 +30,9 @@ var apacheFlags = []string{"-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:Tiere
 // ApacheKafka is one Apache Kafka, not yet started: broker and controller in one process, with the same topics as the stand-in.
 // It never waits for the disk, as Kafka does not: what was acknowledged is safe against SIGKILL.
 func ApacheKafka(o KafkaOptions) (*Server, error) {
+	if o.Advertise != "" && o.Secure != nil {
+		return nil, errors.New("kafka: a broker with secure listeners advertises their own addresses")
+	}
 	s, err := newApache(o, o.Dir)
 	if err != nil {
 		return nil, err
@@ -74,6 +77,10 @@ func newApache(o KafkaOptions, dir string) (*Server, error) {
 		s.Release()
 		return nil, fmt.Errorf("%s: %w", KafkaName, err)
 	}
+	if err := s.listen(o.Secure); err != nil {
+		s.Release()
+		return nil, err
+	}
 	return s, nil
 }
 
@@ -101,7 +108,7 @@ func (s *Server) apacheConfig(o KafkaOptions, all []*Server, id int) string {
 	}
 	acknowledge := max(1, len(all)-1)
 	_, partitions := o.topics()
-	return apacheProperties + strings.Join([]string{
+	return apacheProperties + strings.Join(append([]string{
 		"node.id=" + strconv.Itoa(id),
 		"controller.quorum.voters=" + strings.Join(voters, ","),
 		"listeners=PLAINTEXT://" + s.Addr() + ",CONTROLLER://" + loopback(s.fixed.port),
@@ -115,7 +122,7 @@ func (s *Server) apacheConfig(o KafkaOptions, all []*Server, id int) string {
 		fmt.Sprintf("transaction.state.log.min.isr=%d", acknowledge),
 		fmt.Sprintf("share.coordinator.state.topic.replication.factor=%d", len(all)),
 		fmt.Sprintf("share.coordinator.state.topic.min.isr=%d", acknowledge),
-	}, "\n")
+	}, s.secureConfig(o.Secure)...), "\n")
 }
 
 // settled is nil if the broker says that it is one of the cluster, and that each of the topics, which are made if they are missing,

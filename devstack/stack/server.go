@@ -39,6 +39,8 @@ type Server struct {
 
 	mu   sync.Mutex
 	proc *process // nil before the first start
+
+	listeners map[string]reservation // by name; of Apache Kafka
 }
 
 // Name is clickhouse, temporal or kafka.
@@ -150,7 +152,7 @@ func (s *Server) launch() (*process, error) {
 
 // spawn checks the ports first, because some servers go on without one that is taken.
 func (s *Server) spawn(lock io.Closer) (*process, error) {
-	for _, r := range []reservation{s.port, s.http, s.fixed} {
+	for _, r := range s.firm() {
 		if r.port != 0 && listening(r.port) {
 			return nil, fmt.Errorf("port %d is taken", r.port)
 		}

@@ -147,6 +147,8 @@ type KafkaOptions struct {
 	Partitions int      // of topics that are made; 0: 4
 	AutoCreate bool     // make a topic when a client asks for one that does not exist
 	NoSync     bool     // leave it to the system when records reach the disk: faster, and still safe against SIGKILL; Apache's always does
+
+	Secure *Security // of Apache Kafka: listeners with TLS and logins; nil: none
 }
 
 // topics are those to make, and how many partitions each has.
@@ -206,7 +208,7 @@ func newServer(name, program, dir string, port int, http *int, spare int) (*Serv
 
 // Release gives the ports of a stopped server to others; the end of the process does the same.
 func (s *Server) Release() {
-	for _, r := range append([]reservation{s.port, s.http, s.fixed}, s.spare...) {
+	for _, r := range append(s.firm(), s.spare...) {
 		r.release()
 	}
 }

@@ -36,8 +36,9 @@ type Options struct {
 	Retention  time.Duration // of Temporal's closed workflows; 0: 7 days
 	Memory     uint64        // bytes that ClickHouse may use; 0: 6 GB
 	UI         bool
-	Links      bool     // the programs reach the servers through Rig.Links; not with several brokers
-	Env        []string // of every program, over the rig's own
+	Links      bool            // the programs reach the servers through Rig.Links; not with several brokers, nor with Secure
+	Env        []string        // of every program, over the rig's own
+	Secure     *stack.Security // Kafka is Apache's, whatever the environment says, and has these listeners too
 }
 
 // Rig is three servers and the programs that use them. Kafka is the one that INTEGRATION_KAFKA chooses: the stand-in unless it is
@@ -128,14 +129,14 @@ func (r *Rig) addresses() []string {
 
 // kafka is the name of the Kafka to run.
 func (o Options) kafka() (string, error) {
-	if o.Brokers > 1 {
+	if o.Brokers > 1 || o.Secure != nil {
 		return stack.ApacheKafkaName, nil
 	}
 	return stack.ChosenKafka()
 }
 
 func (o Options) brokers(kafka string, bin stack.Binaries, advertise string) ([]*stack.Server, error) {
-	k := stack.KafkaOptions{Binaries: bin, Dir: filepath.Join(o.Dir, "kafka"), Partitions: o.Partitions, NoSync: o.NoSync, Advertise: advertise}
+	k := stack.KafkaOptions{Binaries: bin, Dir: filepath.Join(o.Dir, "kafka"), Partitions: o.Partitions, NoSync: o.NoSync, Advertise: advertise, Secure: o.Secure}
 	if o.Brokers > 1 {
 		return stack.ApacheKafkaCluster(k, o.Brokers)
 	}

@@ -1,0 +1,41 @@
+package frontend
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/serviceerror"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+func TestARefusalOfTemporalSaysWhatToCheck(t *testing.T) {
+	for name, c := range map[string]struct {
+		err     error
+		want    string
+		refused bool
+	}{
+		"a key that is denied":       {serviceerror.NewPermissionDenied("Request unauthorized.", ""), "check TEMPORAL_API_KEY", true},
+		"a key that is missing":      {status.Error(codes.Unauthenticated, "no token"), "check TEMPORAL_API_KEY", true},
+		"a namespace that is not":    {serviceerror.NewNamespaceNotFound("nowhere"), "", true},
+		"an authority not trusted":   {errors.New("transport: authentication handshake failed: tls: failed to verify certificate: x509: certificate signed by unknown authority"), "set TEMPORAL_TLS_SERVER_CA_CERT_PATH to", false},
+		"no TLS on the other side":   {errors.New("tls: first record does not look like a TLS handshake"), "check TEMPORAL_TLS", false},
+		"no TLS on this side":        {errors.New("error reading server preface: EOF"), "check TEMPORAL_TLS", false},
+		"a certificate that is none": {errors.New("error reading server preface: remote error: tls: certificate required"), "check TEMPORAL_TLS_CLIENT_CERT_PATH", false},
+		"a server that is away":      {serviceerror.NewUnavailable("connection refused"), "", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := fmt.Errorf("failed reaching server: %w", c.err)
+			require.Equal(t, c.refused, Refused(err))
+			require.ErrorIs(t, Hint(err), c.err)
+			require.ErrorContains(t, Hint(err), c.want)
+			if c.want == "" {
+				require.Equal(t, err, Hint(err))
+			}
+		})
+	}
+	require.NoError(t, Hint(nil))
+	require.False(t, Refused(nil))
+}
