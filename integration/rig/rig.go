@@ -38,8 +38,8 @@ type Options struct {
 // Rig is three servers and the programs that use them. Kafka is the one that INTEGRATION_KAFKA chooses: the stand-in unless it is
 // apache.
 type Rig struct {
-	Kafka, ClickHouse, Temporal *stack.Server
-	Brokers                     []*stack.Server // Kafka is the first
+	Kafka, ClickHouse, Temporal Server
+	Brokers                     []Server // Kafka is the first
 	DB                          driver.Conn
 	Client                      *kgo.Client // producer and admin
 
@@ -105,17 +105,22 @@ func (o Options) kafka() (string, error) {
 	return stack.ChosenKafka()
 }
 
-func (o Options) brokers(kafka string, bin stack.Binaries) ([]*stack.Server, error) {
+func (o Options) brokers(kafka string, bin stack.Binaries) ([]Server, error) {
 	k := stack.KafkaOptions{Binaries: bin, Dir: filepath.Join(o.Dir, "kafka"), Partitions: o.Partitions, NoSync: o.NoSync}
 	if o.Brokers > 1 {
-		return stack.ApacheKafkaCluster(k, o.Brokers)
+		cluster, err := stack.ApacheKafkaCluster(k, o.Brokers)
+		brokers := make([]Server, len(cluster))
+		for i, b := range cluster {
+			brokers[i] = b
+		}
+		return brokers, err
 	}
 	start := stack.Kafka
 	if kafka == stack.ApacheKafkaName {
 		start = stack.ApacheKafka
 	}
 	one, err := start(k)
-	return []*stack.Server{one}, err
+	return []Server{one}, err
 }
 
 // Seeds are the addresses of the brokers.
@@ -127,7 +132,7 @@ func (r *Rig) Seeds() []string {
 	return addrs
 }
 
-func (r *Rig) servers() []*stack.Server {
+func (r *Rig) servers() []Server {
 	return append(slices.Clone(r.Brokers), r.ClickHouse, r.Temporal)
 }
 
