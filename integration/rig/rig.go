@@ -5,7 +5,6 @@ package rig
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -16,9 +15,6 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"golang.org/x/sync/errgroup"
-
-	"github.com/ai-backlog/ingest/devstack/stack"
 )
 
 // Group is the consumer group of the rig's consumers.
@@ -35,8 +31,8 @@ type Options struct {
 	Env        []string // of every program, over the rig's own
 }
 
-// Rig is three servers and the programs that use them. Kafka is the one that INTEGRATION_KAFKA chooses: the stand-in unless it is
-// apache.
+// Rig is three servers and the programs that use them. The servers are processes, and Kafka is the one that INTEGRATION_KAFKA chooses,
+// the stand-in unless it is apache; with INTEGRATION_STACK=containers each is in a container, and Kafka is Apache's.
 type Rig struct {
 	Kafka, ClickHouse, Temporal Server
 	Brokers                     []Server // Kafka is the first
@@ -48,38 +44,19 @@ type Rig struct {
 	env      []string
 	ctx      context.Context //nolint:containedctx // the rig's life
 	started  []*Process
+	removes  []func() error // of the servers, once they are killed
 }
 
 // Start brings the servers up and builds the programs. Close it.
 func Start(ctx context.Context, o Options) (*Rig, error) {
-	kafka, err := o.kafka()
-	if err != nil {
-		return nil, err
-	}
-	bin, err := stack.Prepare(ctx, o.Log, kafka, stack.ClickHouseName, stack.TemporalName)
-	if err != nil {
-		return nil, err
-	}
 	r := &Rig{dir: o.Dir, ctx: ctx}
+	var err error
 	if r.programs, err = build(ctx, o.Log); err != nil {
 		return nil, err
 	}
-	if r.Brokers, err = o.brokers(kafka, bin); err != nil {
+	if err := r.startServers(ctx, o); err != nil {
+		r.Close()
 		return nil, err
-	}
-	r.Kafka = r.Brokers[0]
-	if r.ClickHouse, err = stack.ClickHouse(stack.ClickHouseOptions{Binaries: bin, Dir: filepath.Join(o.Dir, "clickhouse")}); err != nil {
-		return nil, err
-	}
-	if r.Temporal, err = stack.Temporal(stack.TemporalOptions{Binaries: bin, Dir: filepath.Join(o.Dir, "temporal"), NoUI: !o.UI}); err != nil {
-		return nil, err
-	}
-	g, gctx := errgroup.WithContext(ctx)
-	for _, s := range r.servers() {
-		g.Go(func() error { return s.Start(gctx) })
-	}
-	if err := g.Wait(); err != nil {
-		return nil, fmt.Errorf("start servers: %w", err)
 	}
 	r.DB, err = clickhouse.Open(&clickhouse.Options{Addr: []string{r.ClickHouse.Addr()}})
 	if err != nil {
@@ -95,32 +72,6 @@ func Start(ctx context.Context, o Options) (*Rig, error) {
 		"METRICS_ADDR=off", "KAFKA_SESSION_TIMEOUT=6s", "KAFKA_GROUP_ID=" + Group,
 	}, o.Env...)
 	return r, nil
-}
-
-// kafka is the name of the Kafka to run.
-func (o Options) kafka() (string, error) {
-	if o.Brokers > 1 {
-		return stack.ApacheKafkaName, nil
-	}
-	return stack.ChosenKafka()
-}
-
-func (o Options) brokers(kafka string, bin stack.Binaries) ([]Server, error) {
-	k := stack.KafkaOptions{Binaries: bin, Dir: filepath.Join(o.Dir, "kafka"), Partitions: o.Partitions, NoSync: o.NoSync}
-	if o.Brokers > 1 {
-		cluster, err := stack.ApacheKafkaCluster(k, o.Brokers)
-		brokers := make([]Server, len(cluster))
-		for i, b := range cluster {
-			brokers[i] = b
-		}
-		return brokers, err
-	}
-	start := stack.Kafka
-	if kafka == stack.ApacheKafkaName {
-		start = stack.ApacheKafka
-	}
-	one, err := start(k)
-	return []Server{one}, err
 }
 
 // Seeds are the addresses of the brokers.
@@ -160,6 +111,9 @@ func (r *Rig) Close() {
 		if s != nil {
 			_ = s.Kill()
 		}
+	}
+	for _, remove := range r.removes {
+		_ = remove()
 	}
 }
 

@@ -1,0 +1,4 @@
+FROM scratch
+COPY root /
+WORKDIR /var/lib/clickhouse
+ENTRYPOINT ["/usr/bin/entrypoint", "clickhouse"]
