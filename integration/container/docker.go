@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -52,7 +53,7 @@ func Connect(ctx context.Context) (*Docker, error) {
 	if err := d.own(); err != nil {
 		return nil, err
 	}
-	if err := d.sweep(ctx); err != nil {
+	if err := d.Sweep(ctx); err != nil {
 		return nil, err
 	}
 	connected = d
@@ -72,9 +73,18 @@ func ask(ctx context.Context) (d *Docker, err error) {
 		_, err = c.Ping(ctx, client.PingOptions{})
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrNoDocker, err)
+		return nil, fmt.Errorf("%w: %s", ErrNoDocker, why(err))
 	}
 	return &Docker{DockerClient: c}, nil
+}
+
+// why is one line. Where no engine is named, several places were tried, and the last error is of the least likely one.
+func why(err error) string {
+	if os.Getenv(client.EnvOverrideHost) == "" {
+		return client.EnvOverrideHost + " is not set, and nothing answers at the usual sockets"
+	}
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return line
 }
 
 // The variables that name other images.

@@ -27,8 +27,8 @@ func (d *Docker) own() error {
 	return nil
 }
 
-// sweep removes the containers of processes that are gone.
-func (d *Docker) sweep(ctx context.Context) error {
+// Sweep removes the containers of processes that are gone.
+func (d *Docker) Sweep(ctx context.Context) error {
 	all, err := d.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: client.Filters{}.Add("label", ownerLabel)})
 	if err != nil {
 		return fmt.Errorf("list containers that were left behind: %w", err)
@@ -92,5 +92,5 @@ func Clean() error {
 	if err := d.owner.Close(); err != nil {
 		return err
 	}
-	return errors.Join(d.sweep(ctx), os.Remove(name))
+	return errors.Join(d.Sweep(ctx), os.Remove(name))
 }
