@@ -77,7 +77,9 @@ func (d *Docker) remove(ctx context.Context, id string) error {
 // cleanWithin bounds what is done at the end of a process.
 const cleanWithin = time.Minute
 
-// Clean removes every container of this process; none is started after it.
+// Clean removes every container of this process, also after everything else was cancelled; none is started after it.
+//
+//nolint:contextcheck // see above
 func Clean() error {
 	connecting.Lock()
 	defer connecting.Unlock()

@@ -140,7 +140,7 @@ func (s *Server) launch(ctx context.Context) (*life, error) {
 		return nil, err
 	}
 	s.life = &life{over: make(chan struct{})}
-	go s.docker.watch(s.container.GetContainerID(), s.life)
+	go s.docker.watch(s.container.GetContainerID(), s.life) //nolint:gosec,contextcheck // it lives as long as the container
 	return s.life, nil
 }
 
@@ -278,7 +278,9 @@ func (s *Server) Remove() error {
 	return s.docker.remove(ctx, c.GetContainerID())
 }
 
-// tail is the end of what the container printed, for errors.
+// tail is the end of what the container printed, for errors, also of a wait that was cancelled.
+//
+//nolint:contextcheck // see above
 func (s *Server) tail() string {
 	const lines = 20
 	c, _ := s.now()

@@ -36,7 +36,7 @@ func images(b stack.Binaries) []image {
 	return []image{
 		{stack.KafkaName, container.KafkaVariable, []string{b.KafkaJars, b.KafkaArchive}, func(ctx context.Context, t *tree) error { return fillKafka(ctx, t, b) }},
 		{stack.ClickHouseName, container.ClickHouseVariable, []string{b.ClickHouse, b.LibCHDB}, func(ctx context.Context, t *tree) error { return fillClickHouse(ctx, t, b) }},
-		{stack.TemporalName, container.TemporalVariable, []string{b.Temporal}, func(ctx context.Context, t *tree) error { return fillTemporal(t, b) }},
+		{stack.TemporalName, container.TemporalVariable, []string{b.Temporal}, func(_ context.Context, t *tree) error { return fillTemporal(t, b) }},
 	}
 }
 

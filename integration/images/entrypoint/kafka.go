@@ -18,6 +18,7 @@ const (
 	home     = "/opt/kafka"
 	defaults = "/etc/kafka/docker"
 	mounted  = "/mnt/shared/config"
+	config   = home + "/config"
 	data     = "/var/lib/kafka/data"
 )
 
@@ -31,9 +32,22 @@ const (
 // is new, and becomes the broker. With the argument archive, when the image is built, it starts and ends one to archive its classes.
 func kafka(args []string) error {
 	archive := len(args) == 1 && args[0] == "archive"
-	config := filepath.Join(home, "config")
-	if err := os.MkdirAll(config, 0o750); err != nil {
+	if err := configure(archive); err != nil {
 		return err
+	}
+	broker := append(flags(kafkaArchive, archive), "kafka.Kafka", filepath.Join(config, "server.properties"))
+	if archive {
+		return errors.Join(once(broker), forget(data), forget(config))
+	}
+	return become(java, broker...)
+}
+
+// configured is there once this container has configured itself: it never gets another environment.
+const configured = config + "/configured"
+
+func configure(archive bool) error {
+	if _, err := os.Stat(configured); err == nil {
+		return nil
 	}
 	if err := os.Setenv("CLUSTER_ID", first(os.Getenv("CLUSTER_ID"), "5L6g3nShT-eMCtK--X86sw")); err != nil {
 		return err
@@ -44,20 +58,16 @@ func kafka(args []string) error {
 	if err != nil && !strings.Contains(strings.ToLower(string(out)), "already formatted") {
 		return fmt.Errorf("configure Kafka: %w\n%s", err, out)
 	}
-	broker := append(flags(kafkaArchive, archive), "kafka.Kafka", filepath.Join(config, "server.properties"))
-	if archive {
-		return errors.Join(once(broker), forget(data))
-	}
-	return become(java, broker...)
+	return os.WriteFile(configured, nil, 0o600)
 }
 
 // flags are those of Java, with the archive to use, or to make.
-func flags(archive string, make bool) []string {
-	use := []string{"-Xshare:auto", "-XX:SharedArchiveFile=" + archive}
-	if make {
-		use = []string{"-XX:ArchiveClassesAtExit=" + archive}
+func flags(archive string, fresh bool) []string {
+	all := []string{"-Xshare:auto", "-XX:SharedArchiveFile=" + archive}
+	if fresh {
+		all = []string{"-XX:ArchiveClassesAtExit=" + archive}
 	}
-	all := append(use, strings.Fields(first(os.Getenv("KAFKA_HEAP_OPTS"), "-Xms64m -Xmx256m"))...)
+	all = append(all, strings.Fields(first(os.Getenv("KAFKA_HEAP_OPTS"), "-Xms64m -Xmx256m"))...)
 	all = append(all, strings.Fields(first(os.Getenv("KAFKA_JVM_PERFORMANCE_OPTS"), "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"))...)
 	all = append(all, strings.Fields(os.Getenv("KAFKA_OPTS"))...)
 	return append(all, "-Dlog4j2.configurationFile="+filepath.Join(defaults, "log4j2.xml"), "-cp", filepath.Join(home, "libs", "*"))
