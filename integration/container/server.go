@@ -109,18 +109,28 @@ func (s *Server) now() (testcontainers.Container, *life) {
 	return s.container, s.life
 }
 
+// errEnded is that the server ended before it answered.
+var errEnded = errors.New("it ended before it answered")
+
+// startAttempts are for a server with ports of its own choice: Temporal has four that it takes where it finds them free.
+const startAttempts = 3
+
 // Start returns when the server answers its own protocol. The context bounds the wait only.
 func (s *Server) Start(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startWithin)
 	defer cancel()
-	l, err := s.launch(ctx)
-	if err == nil {
-		err = s.await(ctx, l)
+	for attempt := 1; ; attempt++ {
+		l, err := s.launch(ctx)
+		if err == nil {
+			err = s.await(ctx, l)
+		}
+		if err == nil {
+			return nil
+		}
+		if attempt == startAttempts || !errors.Is(err, errEnded) {
+			return fmt.Errorf("start %s on %s in a container of %s: %w\n%s", s.name, s.Addr(), s.image, err, s.tail())
+		}
 	}
-	if err != nil {
-		return fmt.Errorf("start %s on %s in a container of %s: %w\n%s", s.name, s.Addr(), s.image, err, s.tail())
-	}
-	return nil
 }
 
 func (s *Server) launch(ctx context.Context) (*life, error) {
@@ -189,7 +199,7 @@ func (s *Server) await(ctx context.Context, l *life) error {
 		}
 		select {
 		case <-l.over:
-			return fmt.Errorf("it ended before it answered: %s", l.how)
+			return fmt.Errorf("%w: %s", errEnded, l.how)
 		case <-ctx.Done():
 			return fmt.Errorf("no answer: %w", errors.Join(ctx.Err(), err))
 		case <-tick.C:
