@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
 	"github.com/testcontainers/testcontainers-go"
 
@@ -167,6 +168,8 @@ func (s *Server) request() testcontainers.GenericContainerRequest {
 				c.User = fmt.Sprintf("%d:%d", os.Getuid(), os.Getgid())
 			}
 		},
+		// Where the engine has no network bridge, testcontainers adds one of its own, which would be the host's as well.
+		EndpointSettingsModifier: func(networks map[string]*network.EndpointSettings) { clear(networks) },
 		HostConfigModifier: func(c *container.HostConfig) {
 			c.NetworkMode = "host"
 			if s.dir != "" {
