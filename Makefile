@@ -17,7 +17,7 @@ INTEGRATION_TIMEOUT := 40m
 
 .PHONY: help
 help: ## Show this
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: up
 up: $(DEVSTACK) ## Start ClickHouse, Temporal and a stand-in for Kafka on this machine, until ctrl-C
@@ -41,6 +41,16 @@ test-kafka: $(DEVSTACK) ## Run what tests Kafka and the integration tests on Apa
 	cd devstack && go test -count=1 -timeout $(TIMEOUT) ./stack
 	$(DEVSTACK) exec -- go test -count=1 -p 1 -timeout $(TIMEOUT) ./kafka ./activities
 	cd integration && go test -count=1 -p 1 -parallel 2 -timeout $(INTEGRATION_TIMEOUT) . ./chaos
+
+.PHONY: test-containers
+test-containers: ## Run the integration tests with every server in a container (needs a Docker on this machine)
+	@answer=$$(cd integration && go run ./images ask); if [ "$$answer" = yes ]; then \
+		cd integration && INTEGRATION_STACK=containers go test -count=1 -parallel 2 -timeout $(INTEGRATION_TIMEOUT) $(if $(RUN),-v -run '$(RUN)') . ./container; \
+	fi
+
+.PHONY: images
+images: ## Build images for test-containers where no registry of them is reached; prints the variables that name them
+	@cd integration && go run ./images
 
 .PHONY: test-long
 test-long: test ## Run all tests, then look for rare faults: random inputs and histories, for an hour or two

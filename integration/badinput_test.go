@@ -12,7 +12,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kadm"
 
-	"github.com/ai-backlog/ingest/devstack/stack"
 	"github.com/ai-backlog/ingest/integration/load"
 	"github.com/ai-backlog/ingest/integration/rig"
 )
@@ -153,7 +152,7 @@ func TestAProgramThatCanWaitSaysForWhatInOneLineAndGoesOnWhenItIsThere(t *testin
 	ctx, r := servers(t)
 	for name, c := range map[string]struct {
 		program         string
-		server          *stack.Server
+		server          rig.Server
 		variable, ready string
 	}{
 		"worker without ClickHouse": {"worker", r.ClickHouse, "CLICKHOUSE_HOST", "worker is ready"},
@@ -185,7 +184,7 @@ func TestAProgramThatCanWaitSaysForWhatInOneLineAndGoesOnWhenItIsThere(t *testin
 func TestAServerThatAcceptsAndSaysNothingIsNamedAndNothingIsLost(t *testing.T) {
 	t.Parallel()
 	ctx, r := servers(t)
-	for _, s := range []*stack.Server{r.Kafka, r.ClickHouse, r.Temporal} {
+	for _, s := range []rig.Server{r.Kafka, r.ClickHouse, r.Temporal} {
 		require.NoError(t, s.Freeze())
 	}
 	type program struct {
@@ -215,7 +214,7 @@ func TestAServerThatAcceptsAndSaysNothingIsNamedAndNothingIsLost(t *testing.T) {
 	require.NoError(t, r.Kafka.Thaw())
 	var sent rig.Sent
 	require.NoError(t, r.Produce(ctx, load.New(1, mix), 2000, &sent, nil)) // while nobody is there to plan or store it
-	for _, s := range []*stack.Server{r.ClickHouse, r.Temporal} {
+	for _, s := range []rig.Server{r.ClickHouse, r.Temporal} {
 		require.NoError(t, s.Thaw())
 	}
 	require.NoError(t, r.Drain(ctx, &sent))

@@ -10,7 +10,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/ai-backlog/ingest/devstack/stack"
 	"github.com/ai-backlog/ingest/integration/load"
 	"github.com/ai-backlog/ingest/integration/rig"
 )
@@ -18,9 +17,9 @@ import (
 // Each of three brokers dies and comes back, one after the other, while records are sent and stored: among them the leader of every
 // partition, the coordinator of the group, and the controller of the cluster. A record is acknowledged when two of three have it.
 func TestABrokerOfThreeDiesUnderLoadAndEveryRecordEndsInOnePlace(t *testing.T) {
-	chosen, err := stack.ChosenKafka()
+	apache, err := rig.Apache()
 	require.NoError(t, err)
-	if chosen != stack.ApacheKafkaName {
+	if !apache {
 		t.Skip("the stand-in is one broker only: make test-kafka")
 	}
 	t.Parallel()

@@ -16,7 +16,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/ai-backlog/ingest/client"
-	"github.com/ai-backlog/ingest/devstack/stack"
 	"github.com/ai-backlog/ingest/integration/load"
 	"github.com/ai-backlog/ingest/integration/rig"
 )
@@ -97,7 +96,7 @@ func (s *town) says(a *agent, what string, is func(report) bool) {
 type fault func(ctx context.Context, s *town, rnd *rand.Rand) error
 
 // kill takes the server away again and again; the first time for the longest.
-func kill(server func(*rig.Rig) *stack.Server, up, down time.Duration) fault {
+func kill(server func(*rig.Rig) rig.Server, up, down time.Duration) fault {
 	return func(ctx context.Context, s *town, rnd *rand.Rand) error {
 		srv := server(s.Rig)
 		for away := down; lasts(ctx, within(rnd, up)); away = within(rnd, down) {
@@ -167,8 +166,8 @@ var allTopics = []string{load.Logs, load.Metrics, load.Events}
 // Four processes store 5,000 records a second while servers, and they themselves, are killed at random. CLIENT_CHAOS_SEED gives
 // the moments again.
 func TestEveryRecordThatAgentsStoreIsInOneTableOnce(t *testing.T) {
-	kafka := kill(func(r *rig.Rig) *stack.Server { return r.Kafka }, 6*time.Second, 4*time.Second)
-	clickhouse := kill(func(r *rig.Rig) *stack.Server { return r.ClickHouse }, 12*time.Second, 8*time.Second)
+	kafka := kill(func(r *rig.Rig) rig.Server { return r.Kafka }, 6*time.Second, 4*time.Second)
+	clickhouse := kill(func(r *rig.Rig) rig.Server { return r.ClickHouse }, 12*time.Second, 8*time.Second)
 	for name, faults := range map[string][]fault{
 		"while Kafka is killed":                 {kafka},
 		"while Kafka and ClickHouse are killed": {kafka, clickhouse},

@@ -14,7 +14,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/ai-backlog/ingest/devstack/stack"
 	"github.com/ai-backlog/ingest/integration/load"
 	"github.com/ai-backlog/ingest/integration/rig"
 )
@@ -158,14 +157,14 @@ func produceLarge(ctx context.Context, t *testing.T, r *rig.Rig, codec kgo.Compr
 const agentCeiling = 200_000_000
 
 func TestAnAgentFitsIntoMemoryWhileBothServersAreAway(t *testing.T) {
-	for name, away := range map[string]func(*stack.Server) error{"killed": (*stack.Server).Kill, "silent": (*stack.Server).Freeze} {
+	for name, away := range map[string]func(rig.Server) error{"killed": rig.Server.Kill, "silent": rig.Server.Freeze} {
 		t.Run(name, func(t *testing.T) {
 			s := newTown(t)
 			s.ready()
 			a, err := s.arrive(0, "-flush", "100ms", "-patience", "100ms")
 			require.NoError(t, err)
 			s.says(a, "records go to kafka", func(r report) bool { return r.Sent > 20_000 })
-			for _, srv := range []*stack.Server{s.Kafka, s.ClickHouse} {
+			for _, srv := range []rig.Server{s.Kafka, s.ClickHouse} {
 				require.NoError(t, away(srv))
 			}
 			s.says(a, "the buffer is full, and calls wait", func(r report) bool { return r.Again > 20 })

@@ -93,7 +93,7 @@ type way []string
 func (g *guarded) by(listener, protocol string, env ...string) way {
 	w := way{"KAFKA_SECURITY_PROTOCOL=" + protocol, "KAFKA_SSL_CA_LOCATION=" + g.ca.File}
 	if listener != "" {
-		w = append(w, "KAFKA_SERVERS="+g.Kafka.ListenerAddr(listener))
+		w = append(w, "KAFKA_SERVERS="+g.ListenerAddr(listener))
 	}
 	return append(w, env...)
 }

@@ -16,15 +16,15 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/ai-backlog/ingest/devstack/clickhouse/config"
 )
 
 type options struct {
+	config.Options
 	lib       string
-	dir       string
-	port      int
-	httpPort  int
-	memory    uint64
 	installed string
+	config    string // a file that is there already, in the place of ours
 }
 
 func main() {
@@ -39,33 +39,39 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	config, err := writeConfig(o)
-	if err != nil {
-		return err
+	file := o.config
+	if file == "" {
+		if file, err = config.Write(o.Options); err != nil {
+			return err
+		}
 	}
 	if o.installed != "" {
-		return become(o.installed, config)
+		return become(o.installed, file)
 	}
-	return serve(o.lib, config)
+	return serve(o.lib, file)
 }
 
 func parse(args []string) (options, error) {
 	var o options
 	flags := flag.NewFlagSet("clickhouse", flag.ContinueOnError)
 	flags.StringVar(&o.lib, "lib", "", "path of libchdb.so")
-	flags.StringVar(&o.dir, "data", "", "directory of the data; it is made if it is missing")
-	flags.IntVar(&o.port, "port", 9000, "port of the native protocol")
-	flags.IntVar(&o.httpPort, "http-port", 8123, "port of the HTTP interface")
-	flags.Uint64Var(&o.memory, "memory", 6_000_000_000, "bytes the server may use before queries are refused")
+	flags.StringVar(&o.Dir, "data", "", "directory of the data; it is made if it is missing")
+	flags.IntVar(&o.Port, "port", 9000, "port of the native protocol")
+	flags.IntVar(&o.HTTPPort, "http-port", 8123, "port of the HTTP interface")
+	flags.Uint64Var(&o.Memory, "memory", config.DefaultMemory, "bytes the server may use before queries are refused")
 	flags.StringVar(&o.installed, "installed", "", "path of a clickhouse program to become, in place of the library")
+	flags.StringVar(&o.config, "config", "", "path of a config.xml that says all this, in place of -data and what goes with it")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
-	if o.dir == "" || (o.lib == "") == (o.installed == "") {
-		return o, errors.New("-data and either -lib or -installed are required")
+	if (o.Dir == "") == (o.config == "") || (o.lib == "") == (o.installed == "") {
+		return o, errors.New("-data or -config, and either -lib or -installed, are required")
+	}
+	if o.config != "" {
+		return o, nil
 	}
 	var err error
-	if o.dir, err = filepath.Abs(o.dir); err != nil {
+	if o.Dir, err = filepath.Abs(o.Dir); err != nil {
 		return o, fmt.Errorf("data directory: %w", err)
 	}
 	return o, nil

@@ -24,8 +24,10 @@ var runApache string
 //go:embed apache/server.properties
 var apacheProperties string
 
-// apacheFlags are for a quick start and little memory; what a broker can do at most is not measured on it.
-var apacheFlags = []string{"-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-Dlog4j2.disableJmx=true"}
+// ApacheFlags of Java are for a quick start and little memory; what a broker can do at most is not measured on it.
+func ApacheFlags() []string {
+	return []string{"-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-Dlog4j2.disableJmx=true"}
+}
 
 // ApacheKafka is one Apache Kafka, not yet started: broker and controller in one process, with the same topics as the stand-in.
 // It never waits for the disk, as Kafka does not: what was acknowledged is safe against SIGKILL.
@@ -86,33 +88,38 @@ func newApache(o KafkaOptions, dir string) (*Server, error) {
 
 // join makes the server the broker of that ID among all.
 func (s *Server) join(o KafkaOptions, all []*Server, id int) {
-	b := o.Binaries
-	args := append([]string{"-c", runApache, KafkaName, b.Java, s.apacheConfig(o, all, id)}, apacheFlags...)
+	b, brokers := o.Binaries, make([]Broker, len(all))
+	for i, x := range all {
+		brokers[i] = Broker{x.Addr(), loopback(x.fixed.port)}
+	}
+	properties := ApacheProperties(o, brokers, id) + "\n" + strings.Join(s.secureConfig(o.Secure), "\n")
+	args := append([]string{"-c", runApache, KafkaName, b.Java, properties}, ApacheFlags()...)
 	args = append(args, b.javaFlags...)
 	args = append(args, "-cp", b.KafkaJars)
 	if b.KafkaArchive != "" {
 		args = append(args, "-XX:SharedArchiveFile="+b.KafkaArchive)
 	}
 	s.args = func() []string { return args }
-	topics, partitions := o.topics()
-	s.ready = func(ctx context.Context) error {
-		return settled(ctx, s.Addr(), o.Advertise, int32(id), topics, partitions, len(all)) //nolint:gosec // a handful
-	}
+	s.ready = func(ctx context.Context) error { return AskApache(ctx, o, s.Addr(), id, len(all)) }
 }
 
-// apacheConfig is the server.properties of the broker.
-func (s *Server) apacheConfig(o KafkaOptions, all []*Server, id int) string {
+// Broker is where one of a cluster's brokers listens, host:port for clients and for the other controllers.
+type Broker struct{ Addr, Controller string }
+
+// ApacheProperties are the server.properties of the broker of that ID, from 1 on, among all. They name no directory but data.
+func ApacheProperties(o KafkaOptions, all []Broker, id int) string {
 	voters := make([]string, len(all))
 	for i, x := range all {
-		voters[i] = fmt.Sprintf("%d@%s", i+1, loopback(x.fixed.port))
+		voters[i] = fmt.Sprintf("%d@%s", i+1, x.Controller)
 	}
 	acknowledge := max(1, len(all)-1)
 	_, partitions := o.topics()
-	return apacheProperties + strings.Join(append([]string{
+	own := all[id-1]
+	return apacheProperties + strings.Join([]string{
 		"node.id=" + strconv.Itoa(id),
 		"controller.quorum.voters=" + strings.Join(voters, ","),
-		"listeners=PLAINTEXT://" + s.Addr() + ",CONTROLLER://" + loopback(s.fixed.port),
-		"advertised.listeners=PLAINTEXT://" + cmp.Or(o.Advertise, s.Addr()),
+		"listeners=PLAINTEXT://" + own.Addr + ",CONTROLLER://" + own.Controller,
+		"advertised.listeners=PLAINTEXT://" + cmp.Or(o.Advertise, own.Addr),
 		"auto.create.topics.enable=" + strconv.FormatBool(o.AutoCreate),
 		"num.partitions=" + strconv.Itoa(partitions),
 		fmt.Sprintf("default.replication.factor=%d", len(all)),
@@ -122,18 +129,19 @@ func (s *Server) apacheConfig(o KafkaOptions, all []*Server, id int) string {
 		fmt.Sprintf("transaction.state.log.min.isr=%d", acknowledge),
 		fmt.Sprintf("share.coordinator.state.topic.replication.factor=%d", len(all)),
 		fmt.Sprintf("share.coordinator.state.topic.min.isr=%d", acknowledge),
-	}, s.secureConfig(o.Secure)...), "\n")
+	}, "\n")
 }
 
-// settled is nil if the broker says that it is one of the cluster, and that each of the topics, which are made if they are missing,
-// has a leader for every partition.
-func settled(ctx context.Context, broker, advertised string, id int32, topics []string, partitions, replicas int) error {
+// AskApache is nil if the broker says that it is one of the cluster, and that each of the topics, which are made on that many brokers
+// if they are missing, has a leader for every partition.
+func AskApache(ctx context.Context, o KafkaOptions, broker string, id, replicas int) error {
+	topics, partitions := o.topics()
 	if err := AskKafka(ctx, broker); err != nil { // a quick no, while it starts
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
-	cl, err := kgo.NewClient(kgo.SeedBrokers(broker), kgo.RequestRetries(0), Direct(broker, advertised))
+	cl, err := kgo.NewClient(kgo.SeedBrokers(broker), kgo.RequestRetries(0), Direct(broker, o.Advertise))
 	if err != nil {
 		return err
 	}
@@ -142,7 +150,7 @@ func settled(ctx context.Context, broker, advertised string, id int32, topics []
 	if err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(know.Brokers, func(b kmsg.MetadataResponseBroker) bool { return b.NodeID == id }) {
+	if !slices.ContainsFunc(know.Brokers, func(b kmsg.MetadataResponseBroker) bool { return int(b.NodeID) == id }) {
 		return errors.New("the cluster has not let it in yet")
 	}
 	missing := slices.Clone(topics)

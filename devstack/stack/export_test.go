@@ -28,3 +28,6 @@ func (s *Server) SparePorts() []int {
 	}
 	return ports
 }
+
+// SourceKey names a build.
+var SourceKey = sourceKey

@@ -128,9 +128,10 @@ func committed(t *testing.T, c *kgo.Client) (int64, string) {
 
 // A proxy between clients and the broker needs this: a client goes to what the broker advertises, whatever it asked first.
 func TestKafkaAdvertisesAnotherAddress(t *testing.T) {
-	elsewhere, release, err := stack.ReservePort() // nobody listens there
+	port, release, err := stack.ReservePort() // nobody listens there
 	require.NoError(t, err)
 	t.Cleanup(release)
+	elsewhere := fmt.Sprintf("127.0.0.1:%d", port)
 	start := stack.Kafka
 	if names()[0] == stack.ApacheKafkaName {
 		start = stack.ApacheKafka

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -33,12 +34,6 @@ func (r reservation) release() {
 	if r.lock != nil {
 		_ = r.lock.Close()
 	}
-}
-
-// ReservePort holds a free port of loopback for who listens on it himself, as host:port, until release or the end of the process.
-func ReservePort() (addr string, release func(), err error) {
-	r, err := reserve(0)
-	return loopback(r.port), r.release, err
 }
 
 // Direct has a client that is told to come by the advertised address go to the broker itself.
@@ -82,6 +77,20 @@ func reserve(wanted int) (reservation, error) {
 	}
 	return reservation{}, fmt.Errorf("no free port between %d and %d", firstPort, lastPort)
 }
+
+// ReservePort is a free port on loopback that no other process with this package is given before it is released, or this one ends. It
+// suits a server that is started again: no outgoing connection gets it meanwhile.
+func ReservePort() (port int, release func(), err error) {
+	r, err := reserve(0)
+	if err != nil {
+		return 0, nil, err
+	}
+	kept.Store(r.port, r)
+	return r.port, func() { kept.Delete(r.port); r.release() }, nil
+}
+
+// kept holds what ReservePort has given away: a lock ends when its file is collected.
+var kept sync.Map
 
 // listening says whether the port cannot be listened on now.
 func listening(port int) bool {

@@ -98,7 +98,7 @@ func Temporal(o TemporalOptions) (*Server, error) {
 	}
 	s.ready = func(ctx context.Context) error { return AskTemporal(ctx, s.Addr(), s.HTTPAddr()) }
 	if o.Installed != "" {
-		args := startDev(s, o)
+		args := append(StartDev(s.dir, s.port.port, s.http.port), "--log-level", "error")
 		s.args = func() []string { return args }
 		return s, nil
 	}
@@ -119,11 +119,12 @@ func Temporal(o TemporalOptions) (*Server, error) {
 	return s, nil
 }
 
-// startDev are the arguments that make Temporal's CLI as much like our server as it can be.
-func startDev(s *Server, o TemporalOptions) []string {
+// StartDev are the arguments that make Temporal's CLI as much like our server as it can be, with its data in dir; port 0 of the UI
+// is none.
+func StartDev(dir string, port, ui int) []string {
 	args := []string{
-		"server", "start-dev", "--ip", "127.0.0.1", "--port", strconv.Itoa(s.port.port), "--log-level", "error",
-		"--db-filename", filepath.Join(s.dir, "start-dev.db"),
+		"server", "start-dev", "--ip", "127.0.0.1", "--port", strconv.Itoa(port),
+		"--db-filename", filepath.Join(dir, "start-dev.db"),
 		"--dynamic-config-value", "frontend.WorkflowPauseEnabled=true",
 		"--search-attribute", "IngestTopic=Keyword",
 		"--search-attribute", "IngestState=Keyword",
@@ -131,10 +132,10 @@ func startDev(s *Server, o TemporalOptions) []string {
 		"--search-attribute", "IngestRecords=Int",
 		"--search-attribute", "IngestDeadLetters=Int",
 	}
-	if o.NoUI {
+	if ui == 0 {
 		return append(args, "--headless")
 	}
-	return append(args, "--ui-port", strconv.Itoa(s.http.port))
+	return append(args, "--ui-port", strconv.Itoa(ui))
 }
 
 // KafkaOptions say how to run the stand-in for Kafka, or Apache Kafka.

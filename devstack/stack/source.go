@@ -41,6 +41,11 @@ func sourceKey(src, name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	below, err := filepath.Glob(filepath.Join(src, name, "*", "*.go"))
+	if err != nil {
+		return "", err
+	}
+	files = append(files, below...)
 	if len(files) == 0 {
 		return "", fmt.Errorf("no sources in %s", filepath.Join(src, name))
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 
-	"github.com/ai-backlog/ingest/devstack/stack"
 	"github.com/ai-backlog/ingest/integration/rig"
 )
 
@@ -36,7 +35,7 @@ func program(p *rig.Process) process {
 	}
 }
 
-func server(s *stack.Server) process {
+func server(s rig.Server) process {
 	return process{name: s.Name(), pid: s.PID, freeze: s.Freeze, thaw: s.Thaw, kill: s.Kill, restart: s.Start}
 }
 

@@ -24,9 +24,8 @@ type Link struct {
 
 // newLink has an address, and goes nowhere until it is opened.
 func newLink() (l *Link, err error) {
-	l = &Link{}
-	l.addr, l.release, err = stack.ReservePort()
-	return l, err
+	port, release, err := stack.ReservePort()
+	return &Link{addr: fmt.Sprintf("127.0.0.1:%d", port), release: release}, err
 }
 
 // open lets connections through to the server.

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+
+	"github.com/ai-backlog/ingest/integration/container"
 )
 
 // Process is one of our programs. One goroutine may end and start it while others watch it.
@@ -149,8 +151,11 @@ func programsDir() string {
 	return filepath.Join(os.TempDir(), fmt.Sprintf("ai-backlog-programs-%d", os.Getpid()))
 }
 
-// Clean removes what the rigs of this process have built; no rig is started after it.
-func Clean() { _ = os.RemoveAll(programsDir()) }
+// Clean removes what the rigs of this process have built, and any container that is left; no rig is started after it.
+func Clean() {
+	_ = os.RemoveAll(programsDir())
+	_ = container.Clean()
+}
 
 // building has one rig at a time look whether the programs are there.
 var building sync.Mutex

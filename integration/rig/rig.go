@@ -5,7 +5,6 @@ package rig
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -18,7 +17,6 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/ai-backlog/ingest/devstack/stack"
 )
@@ -41,11 +39,11 @@ type Options struct {
 	Secure     *stack.Security // Kafka is Apache's, whatever the environment says, and has these listeners too
 }
 
-// Rig is three servers and the programs that use them. Kafka is the one that INTEGRATION_KAFKA chooses: the stand-in unless it is
-// apache.
+// Rig is three servers and the programs that use them. The servers are processes, and Kafka is the one that INTEGRATION_KAFKA chooses,
+// the stand-in unless it is apache; with INTEGRATION_STACK=containers each is in a container, and Kafka is Apache's.
 type Rig struct {
-	Kafka, ClickHouse, Temporal *stack.Server
-	Brokers                     []*stack.Server // Kafka is the first
+	Kafka, ClickHouse, Temporal Server
+	Brokers                     []Server // Kafka is the first
 	Links                       Links
 	DB                          driver.Conn
 	Client                      *kgo.Client // producer and admin
@@ -56,46 +54,20 @@ type Rig struct {
 	ctx      context.Context //nolint:containedctx // the rig's life
 	mu       sync.Mutex
 	started  []*Process
+	removes  []func() error // of the servers, once they are killed
+	listener func(name string) string
 }
 
 // Start brings the servers up and builds the programs. Close it.
 func Start(ctx context.Context, o Options) (*Rig, error) {
-	kafka, err := o.kafka()
-	if err != nil {
-		return nil, err
-	}
-	bin, err := stack.Prepare(ctx, o.Log, kafka, stack.ClickHouseName, stack.TemporalName)
-	if err != nil {
-		return nil, err
-	}
 	r := &Rig{dir: o.Dir, ctx: ctx}
+	var err error
 	if r.programs, err = build(ctx, o.Log); err != nil {
 		return nil, err
 	}
-	if o.Links {
-		if r.Links, err = newLinks(); err != nil {
-			return nil, err
-		}
-	}
-	if r.Brokers, err = o.brokers(kafka, bin, r.Links.Kafka.Addr()); err != nil {
+	if err := r.startServers(ctx, o); err != nil {
+		r.Close()
 		return nil, err
-	}
-	r.Kafka = r.Brokers[0]
-	if r.ClickHouse, err = stack.ClickHouse(stack.ClickHouseOptions{Binaries: bin, Memory: o.Memory, Dir: filepath.Join(o.Dir, "clickhouse")}); err != nil {
-		return nil, err
-	}
-	if r.Temporal, err = stack.Temporal(stack.TemporalOptions{Binaries: bin, Dir: filepath.Join(o.Dir, "temporal"), NoUI: !o.UI, Retention: o.Retention}); err != nil {
-		return nil, err
-	}
-	if err := r.Links.open(r); err != nil {
-		return nil, err
-	}
-	g, gctx := errgroup.WithContext(ctx)
-	for _, s := range r.servers() {
-		g.Go(func() error { return s.Start(gctx) })
-	}
-	if err := g.Wait(); err != nil {
-		return nil, fmt.Errorf("start servers: %w", err)
 	}
 	if err := r.connect(); err != nil {
 		return nil, err
@@ -127,26 +99,8 @@ func (r *Rig) addresses() []string {
 	}
 }
 
-// kafka is the name of the Kafka to run.
-func (o Options) kafka() (string, error) {
-	if o.Brokers > 1 || o.Secure != nil {
-		return stack.ApacheKafkaName, nil
-	}
-	return stack.ChosenKafka()
-}
-
-func (o Options) brokers(kafka string, bin stack.Binaries, advertise string) ([]*stack.Server, error) {
-	k := stack.KafkaOptions{Binaries: bin, Dir: filepath.Join(o.Dir, "kafka"), Partitions: o.Partitions, NoSync: o.NoSync, Advertise: advertise, Secure: o.Secure}
-	if o.Brokers > 1 {
-		return stack.ApacheKafkaCluster(k, o.Brokers)
-	}
-	start := stack.Kafka
-	if kafka == stack.ApacheKafkaName {
-		start = stack.ApacheKafka
-	}
-	one, err := start(k)
-	return []*stack.Server{one}, err
-}
+// ListenerAddr is host:port of the listener of that name among Options.Secure's.
+func (r *Rig) ListenerAddr(name string) string { return r.listener(name) }
 
 // Seeds are the addresses of the brokers.
 func (r *Rig) Seeds() []string {
@@ -157,7 +111,7 @@ func (r *Rig) Seeds() []string {
 	return addrs
 }
 
-func (r *Rig) servers() []*stack.Server {
+func (r *Rig) servers() []Server {
 	return append(slices.Clone(r.Brokers), r.ClickHouse, r.Temporal)
 }
 
@@ -167,7 +121,7 @@ func (r *Rig) Died() error {
 	for _, s := range r.servers() {
 		errs = append(errs, s.Died())
 	}
-	for _, p := range r.processes() {
+	for _, p := range r.running() {
 		errs = append(errs, p.died())
 	}
 	return errors.Join(errs...)
@@ -175,7 +129,7 @@ func (r *Rig) Died() error {
 
 // Close ends the programs, then the servers.
 func (r *Rig) Close() {
-	for _, p := range r.processes() {
+	for _, p := range r.running() {
 		p.Kill()
 	}
 	if r.Client != nil {
@@ -187,10 +141,13 @@ func (r *Rig) Close() {
 		}
 	}
 	r.Links.close()
+	for _, remove := range r.removes {
+		_ = remove()
+	}
 }
 
-// processes are those that were started so far; others may be started meanwhile.
-func (r *Rig) processes() []*Process {
+// running are the programs that were started so far; others may be started meanwhile.
+func (r *Rig) running() []*Process {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.started)

@@ -36,6 +36,7 @@ type soak struct {
 	*rig.Rig
 	target  fault.Target
 	watched []watched
+	dir     string
 	sent    rig.Sent
 	samples []sample
 	felt    int
@@ -50,7 +51,7 @@ func run(ctx context.Context, o options) error {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	defer rig.Clean()
-	s := &soak{options: o}
+	s := &soak{options: o, dir: dir}
 	s.Rig, err = rig.Start(ctx, rig.Options{Dir: dir, Log: os.Stderr, Links: true, Retention: o.Kept, Env: []string{"KAFKA_SESSION_TIMEOUT=10s"}})
 	if err != nil {
 		return err
@@ -76,10 +77,11 @@ func (s *soak) begin(ctx context.Context) error {
 	s.watched = []watched{{name: "kafka", pid: s.Kafka.PID}, {name: "clickhouse", pid: s.ClickHouse.PID}, {name: "temporal", pid: s.Temporal.PID}}
 	for i := range 2 {
 		for _, program := range []string{"worker", "consumer"} {
-			metrics, _, err := stack.ReservePort() // until this process ends
+			port, _, err := stack.ReservePort() // until this process ends
 			if err != nil {
 				return err
 			}
+			metrics := fmt.Sprintf("127.0.0.1:%d", port)
 			p, err := s.Launch(program, []string{"METRICS_ADDR=" + metrics})
 			if err != nil {
 				return err
@@ -107,7 +109,7 @@ func (s *soak) live(ctx context.Context) error {
 	g.Go(func() error { return s.produce(ctx) })
 	g.Go(func() error { return s.breakThings(ctx) })
 	g.Go(func() error {
-		look := sampler{rig: s.Rig, sent: &s.sent, watched: s.watched}
+		look := sampler{rig: s.Rig, database: filepath.Join(s.dir, "temporal", "temporal.db*"), sent: &s.sent, watched: s.watched}
 		return every(ctx, sampleEvery, func() error {
 			s.samples = append(s.samples, look.take(ctx, time.Since(began)))
 			return s.Died()

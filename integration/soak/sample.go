@@ -41,9 +41,10 @@ type watched struct {
 }
 
 type sampler struct {
-	rig     *rig.Rig
-	sent    *rig.Sent
-	watched []watched
+	rig      *rig.Rig
+	sent     *rig.Sent
+	watched  []watched
+	database string // Temporal's files
 }
 
 func (s sampler) take(ctx context.Context, at time.Duration) sample {
@@ -69,7 +70,7 @@ func (s sampler) take(ctx context.Context, at time.Duration) sample {
 			put(w.name+" "+goroutines, v, err)
 		}
 	}
-	v, err := size(filepath.Join(s.rig.Temporal.Dir(), "temporal.db*"))
+	v, err := size(s.database)
 	put(database, v, err)
 	var n, rows uint64
 	err = s.rig.DB.QueryRow(ctx, "SELECT count() FROM system.parts WHERE active AND database = currentDatabase()").Scan(&n)

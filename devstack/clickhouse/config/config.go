@@ -1,6 +1,7 @@
 //go:build unix
 
-package main
+// Package config is what a ClickHouse of devstack is told, whatever serves it: libchdb, an installed program, or a container.
+package config
 
 import (
 	"bytes"
@@ -9,6 +10,17 @@ import (
 	"path/filepath"
 	"text/template"
 )
+
+// Options say where the server keeps its data and where it listens.
+type Options struct {
+	Dir      string // absolute
+	Port     int    // native protocol
+	HTTPPort int
+	Memory   uint64 // bytes until queries are refused
+}
+
+// DefaultMemory is of a server of which nobody said how much it may use.
+const DefaultMemory = 6_000_000_000
 
 // configXML names every path and port: what is left out would fall back to clickhouse-local's temporary directory.
 // Marks get a small cache and the memory a cap, because a laptop runs Kafka, Temporal and the tests beside it.
@@ -59,28 +71,23 @@ const usersXML = `<clickhouse>
 </clickhouse>
 `
 
-// writeConfig makes the directories and both files anew at each start, so that the flags always win, and answers the path
-// of config.xml.
-func writeConfig(o options) (string, error) {
+// Write makes the directories and both files anew, so that the options always win, and answers the path of config.xml. What is
+// in users.d and config.d beside it is left, and the server merges it.
+func Write(o Options) (string, error) {
 	for _, sub := range []string{"data", "tmp", "user_files", "format_schemas"} {
-		if err := os.MkdirAll(filepath.Join(o.dir, sub), 0o750); err != nil {
+		if err := os.MkdirAll(filepath.Join(o.Dir, sub), 0o750); err != nil {
 			return "", fmt.Errorf("make data directory: %w", err)
 		}
 	}
 	var xml bytes.Buffer
-	err := configXML.Execute(&xml, struct {
-		Dir            string
-		Port, HTTPPort int
-		Memory         uint64
-	}{o.dir, o.port, o.httpPort, o.memory})
-	if err != nil {
+	if err := configXML.Execute(&xml, o); err != nil {
 		return "", fmt.Errorf("config.xml: %w", err)
 	}
-	config := filepath.Join(o.dir, "config.xml")
+	config := filepath.Join(o.Dir, "config.xml")
 	if err := os.WriteFile(config, xml.Bytes(), 0o600); err != nil {
 		return "", fmt.Errorf("write config.xml: %w", err)
 	}
-	if err := os.WriteFile(filepath.Join(o.dir, "users.xml"), []byte(usersXML), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(o.Dir, "users.xml"), []byte(usersXML), 0o600); err != nil {
 		return "", fmt.Errorf("write users.xml: %w", err)
 	}
 	return config, nil
