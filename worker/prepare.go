@@ -17,6 +17,7 @@ import (
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/worker"
 
 	"github.com/ai-backlog/ingest/clickhouse"
 	"github.com/ai-backlog/ingest/frontend"
@@ -31,23 +32,24 @@ const minRetention = 3 * 24 * time.Hour // of Temporal's namespace: an operator'
 // prepareClickHouse applies the schema and tells what would break the promise.
 func prepareClickHouse(ctx context.Context, log *slog.Logger, conn driver.Conn, cfg Config) error {
 	what := fmt.Sprintf("ClickHouse at %s (CLICKHOUSE_HOST, CLICKHOUSE_PORT)", strings.Join(cfg.ClickHouse.Addresses(), ", "))
-	err := monitor.Await(ctx, log, what, func(ctx context.Context) error {
+	var warnings []schema.Warning
+	err := monitor.Await(ctx, log, what, func(ctx context.Context) (err error) {
 		if err := clickhouse.CreateDatabase(ctx, cfg.ClickHouse); err != nil {
 			return err
 		}
-		return schema.Apply(ctx, conn, schema.Options{Database: cfg.ClickHouse.Database, TTLDays: cfg.TTLDays})
+		if err := schema.Apply(ctx, conn, schema.Options{Database: cfg.ClickHouse.Database, TTLDays: cfg.TTLDays}); err != nil {
+			return err
+		}
+		warnings, err = schema.Check(ctx, conn, cfg.ClickHouse.Database)
+		return err
 	}, func(err error) bool {
 		var bad *schema.MismatchError
 		return errors.As(err, &bad) || clickhouse.Classify(err).Class != clickhouse.Outage
 	})
-	if err != nil {
-		return cfg.ClickHouse.Hint(err)
-	}
-	warnings, err := schema.Check(ctx, conn, cfg.ClickHouse.Database)
 	for _, w := range warnings {
 		log.Warn("the promise is at risk", "problem", string(w))
 	}
-	return err
+	return cfg.ClickHouse.Hint(err)
 }
 
 // checkKafka waits for the brokers and tells which topics would lose records.
@@ -98,9 +100,8 @@ func warnTopic(log *slog.Logger, topic string, c kadm.Config) {
 // prepareTemporal connects, registers the search attributes and checks how long
 // Temporal remembers.
 func prepareTemporal(ctx context.Context, log *slog.Logger, o client.Options) (c client.Client, err error) {
-	what := fmt.Sprintf("Temporal at %s, namespace %s (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE)", orDefault(o.HostPort, client.DefaultHostPort), orDefault(o.Namespace, client.DefaultNamespace))
 	namespace := orDefault(o.Namespace, client.DefaultNamespace)
-	err = monitor.Await(ctx, log, what, func(ctx context.Context) error {
+	err = monitor.Await(ctx, log, temporalAt(o), func(ctx context.Context) error {
 		if c == nil {
 			if c, err = client.DialContext(ctx, o); err != nil {
 				return frontend.Hint(err)
@@ -116,6 +117,20 @@ func prepareTemporal(ctx context.Context, log *slog.Logger, o client.Options) (c
 		return frontend.Hint(registerAttributes(ctx, c, namespace))
 	}, frontend.Refused)
 	return c, err
+}
+
+// temporalAt is what is waited for, with the settings that say where it is.
+func temporalAt(o client.Options) string {
+	return fmt.Sprintf("Temporal at %s, namespace %s (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE)", orDefault(o.HostPort, client.DefaultHostPort), orDefault(o.Namespace, client.DefaultNamespace))
+}
+
+// start starts a worker; what of one that did not come up is thrown away, since it cannot be started again.
+func start(ctx context.Context, log *slog.Logger, o client.Options, fresh func() worker.Worker) (w worker.Worker, err error) {
+	err = monitor.Await(ctx, log, temporalAt(o), func(context.Context) error {
+		w = fresh()
+		return frontend.Hint(w.Start())
+	}, frontend.Refused)
+	return w, err
 }
 
 func orDefault(s, d string) string {

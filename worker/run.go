@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"runtime/debug"
@@ -61,10 +60,13 @@ func run(ctx context.Context, cfg Config) error {
 		Killer: s.killer, Queries: s.queries, Kinds: cfg.Topics.Kinds(),
 		LetterTopics: activities.LetterTopics{Partitions: cfg.LetterPartitions, Retention: cfg.LetterRetention}, Metrics: activities.NewMetrics(reg, cfg.Topics.Names()),
 	}
-	batches, operations := newWorker(temporal, cfg, a), newOperations(temporal, a)
-	for _, w := range []worker.Worker{batches, operations} {
-		if err := w.Start(); err != nil {
-			return fmt.Errorf("start worker: %w", err)
+	for _, fresh := range []func() worker.Worker{
+		func() worker.Worker { return newWorker(temporal, cfg, a) },
+		func() worker.Worker { return newOperations(temporal, a) },
+	} {
+		w, err := start(ctx, logger, cfg.Temporal, fresh)
+		if err != nil {
+			return monitor.Stopped(ctx, err)
 		}
 		defer w.Stop()
 	}
