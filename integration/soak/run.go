@@ -160,10 +160,10 @@ func (s *soak) breakThings(ctx context.Context) error {
 	return every(ctx, s.Every, func() error {
 		f := all[rng.IntN(len(all))]
 		r, err := fault.Do(ctx, &s.target, f, rng, time.Second+time.Duration(rng.Int64N(int64(s.Every/2))))
-		switch {
-		case ctx.Err() != nil:
-			return nil // the time was over before it was felt
-		case err != nil:
+		if ctx.Err() != nil {
+			return nil //nolint:nilerr // the time was over before it was felt
+		}
+		if err != nil {
 			return err
 		}
 		s.felt++
