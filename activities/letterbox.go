@@ -22,10 +22,15 @@ const lettersMost = 10_000
 const readMost = 500
 
 // read calls each with the records of the range, in order: from Kafka, or, in a
-// redrive, from the table of dead letters, which has them whole.
+// redrive, from the table of dead letters, which has them whole. What an unclean
+// election has put in the place of records that were planned is not among them.
 func (a *Activities) read(ctx context.Context, j Job, r batch.Range, each func([]*kgo.Record) error) error {
 	if !j.Letters {
-		return a.Reader.Read(ctx, j.Topic, j.TopicID, r, each)
+		epoch, known := j.Epochs[r.Partition]
+		if !known {
+			epoch = -1
+		}
+		return a.Reader.ReadPlanned(ctx, j.Topic, j.TopicID, r, epoch, each)
 	}
 	rows, err := a.Queries.Query(ctx, `SELECT _offset, key, value, toUnixTimestamp64Milli(_kafka_timestamp) FROM dead_letters
 		WHERE _topic = ? AND _topic_id = ? AND _partition = ? AND _offset BETWEEN ? AND ? ORDER BY _offset LIMIT 1 BY _offset`, j.Topic, j.TopicID.String(), r.Partition, r.First, r.Last)

@@ -193,7 +193,11 @@ func (i *ingest) after(ctx workflow.Context, t *activities.Trouble, err error) e
 // lose remembers what Kafka has deleted.
 func (i *ingest) lose(gone activities.Gone) {
 	for _, r := range i.in.Ranges {
-		if gone.Partition == r.Partition {
+		switch {
+		case gone.Partition != r.Partition:
+		case gone.Truncated:
+			r.First = max(r.First, gone.From)
+		default:
 			r.Last = min(r.Last, gone.Start-1)
 		}
 		if gone.Partition == r.Partition || gone.Partition < 0 {
