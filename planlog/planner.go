@@ -118,13 +118,13 @@ func (p *Planner) round(ctx context.Context) (l Logs, err error) {
 		p.warned = p.now()
 		p.log.Warn("bookmark not written", "topic", p.cfg.Topic, "error", err)
 	}
-	if err == nil {
-		err = p.extend(ctx, l)
+	if err != nil {
+		return l, err
 	}
-	if err == nil && p.st != nil {
-		err = p.replay(ctx)
+	if ok, err := p.extend(ctx, l); !ok || err != nil {
+		return l, err
 	}
-	return l, err
+	return l, p.replay(ctx)
 }
 
 // drop forgets everything; the next round takes over.
