@@ -184,7 +184,7 @@ func (a *Activities) Mark(ctx context.Context, j Job) (int64, error) {
 		if stored, _, err = a.Looker.Look(ctx, kind.Table(), j.TopicID, j.Ranges); err != nil || len(stored) == 0 {
 			return err
 		}
-		return a.alter(ctx, "UPDATE state = 'redriven' WHERE state = 'dead' AND "+coordinates(j.Topic, j.TopicID, stored))
+		return a.alter(ctx, deadLetters, "UPDATE state = 'redriven' WHERE state = 'dead' AND "+coordinates(j.Topic, j.TopicID, stored))
 	})
 	if err != nil {
 		return 0, failIn(ctx, troubleOf(fmt.Errorf("mark dead letters as redriven: %w", err)))
@@ -202,17 +202,17 @@ func bigQuery(ctx context.Context) context.Context {
 // maxMutations is how many changes may wait before no more are asked for.
 const maxMutations = 5
 
-// alter changes dead letters and waits for it.
-func (a *Activities) alter(ctx context.Context, command string) error {
+// alter changes a table's rows and waits for it.
+func (a *Activities) alter(ctx context.Context, table, command string) error {
 	var n uint64
-	if err := a.Queries.QueryRow(ctx, "SELECT count() FROM system.mutations WHERE database = currentDatabase() AND table = 'dead_letters' AND NOT is_done").Scan(&n); err != nil {
-		return clickhouse.Wrap(err, "look at the mutations of dead letters")
+	if err := a.Queries.QueryRow(ctx, "SELECT count() FROM system.mutations WHERE database = currentDatabase() AND table = ? AND NOT is_done", table).Scan(&n); err != nil {
+		return clickhouse.Wrap(err, "look at the mutations of %s", table)
 	}
 	if n > maxMutations { // each try would add one
-		return fmt.Errorf("dead_letters has %d unfinished mutations: see system.mutations", n)
+		return fmt.Errorf("%s has %d unfinished mutations: see system.mutations", table, n)
 	}
-	if err := a.Queries.Exec(bigQuery(ctx), "ALTER TABLE dead_letters "+command); err != nil {
-		return clickhouse.Wrap(err, "change dead letters")
+	if err := a.Queries.Exec(bigQuery(ctx), "ALTER TABLE "+table+" "+command); err != nil {
+		return clickhouse.Wrap(err, "change %s", table)
 	}
 	return nil
 }

@@ -118,6 +118,9 @@ func (st *state) follow(b batch.Batch) {
 
 func (p *Planner) announce(b batch.Batch) {
 	p.log.Debug("batch planned", "batch", b.ID(), "ranges", b.Ranges, "replay", b.Replay)
+	if len(b.Truncated) > 0 {
+		p.log.Warn("goes on where kafka lost records, once their rows are moved aside", "batch", b.ID(), "truncated", b.Truncated)
+	}
 	if p.obs.Planned != nil {
 		p.obs.Planned(b)
 	}

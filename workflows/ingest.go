@@ -103,6 +103,7 @@ type ingest struct {
 	deciding bool               // nothing is interrupted now
 	touching bool               // the decision has begun to take effect
 
+	aside   bool                         // it makes way after a truncation
 	letters string                       // ID of the redrive, if it is one
 	refused batch.Ranges                 // dead letters of the block that stay dead
 	goOn    func(workflow.Context) error // in a new run
