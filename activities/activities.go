@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -94,11 +95,31 @@ type Job struct {
 	Letters bool `json:"letters,omitempty"`
 	// Skip is what earlier turns have proven: what is absent there are holes, and a look does not list them again.
 	Skip batch.Ranges `json:"skip,omitempty"`
+	// Epochs are the partitions' leader epochs when the batch was planned: records
+	// of newer ones have taken the offsets of those that were meant.
+	Epochs map[int32]int32 `json:"epochs,omitempty"`
+}
+
+// EpochsOf are the known leader epochs of the partitions that the ranges are of,
+// under which, or before, all records below the positions were written.
+func EpochsOf(next []batch.Position, ranges batch.Ranges) map[int32]int32 {
+	var out map[int32]int32
+	for _, r := range ranges {
+		i := slices.IndexFunc(next, func(p batch.Position) bool { return p.Partition == r.Partition })
+		if i < 0 || next[i].Epoch < 0 || r.Last >= next[i].Offset {
+			continue
+		}
+		if out == nil {
+			out = map[int32]int32{}
+		}
+		out[r.Partition] = next[i].Epoch
+	}
+	return out
 }
 
 // JobOf is the job for some ranges of a batch in its k-th turn.
 func JobOf(b batch.Batch, turn int, ranges batch.Ranges) Job {
-	return Job{Workflow: b.ID(), Nonce: b.Nonce, Topic: b.Topic, TopicID: b.TopicID, Limits: b.Limits, Turn: turn, Ranges: ranges}
+	return Job{Workflow: b.ID(), Nonce: b.Nonce, Topic: b.Topic, TopicID: b.TopicID, Limits: b.Limits, Turn: turn, Ranges: ranges, Epochs: EpochsOf(b.Next, ranges)}
 }
 
 // token names exactly the rows of these offsets in this turn. The table is part

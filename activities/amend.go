@@ -92,7 +92,7 @@ func (r *router) change(ctx context.Context, a *amendment) error {
 		if n == 0 {
 			return nil
 		}
-		return r.a.alter(ctx, "UPDATE "+strings.Join(sets, ", ")+" WHERE "+where)
+		return r.a.alter(ctx, deadLetters, "UPDATE "+strings.Join(sets, ", ")+" WHERE "+where)
 	})
 	*a = amendment{}
 	if err != nil {

@@ -76,6 +76,10 @@ type Audited struct {
 	Deleted int64 `json:"deleted"` // neither here nor in Kafka any more: nobody can tell
 	Moved   int64 `json:"moved"`   // missing at the first look only: in their place at the second
 
+	// Truncated is how many of the offsets had another record before, which an
+	// unclean election took: its row is kept under another topic ID.
+	Truncated int64 `json:"truncated,omitempty"`
+
 	Gaps        Findings `json:"gaps"`         // records that are nowhere
 	Doubled     Findings `json:"doubled"`      // offsets with more than one row in the table
 	DeadDoubled Findings `json:"dead_doubled"` // and in dead_letters
@@ -107,6 +111,7 @@ func (a *Audited) Add(o Audited) {
 	a.Expired += o.Expired
 	a.Deleted += o.Deleted
 	a.Moved += o.Moved
+	a.Truncated += o.Truncated
 	a.Gaps.Add(o.Gaps)
 	a.Doubled.Add(o.Doubled)
 	a.DeadDoubled.Add(o.DeadDoubled)

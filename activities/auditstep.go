@@ -55,6 +55,9 @@ func (s *auditor) step(ctx context.Context, r batch.Range) (out Audited, err err
 			missing = missing.Sub(noted)
 		}
 	}
+	if noted := held.noted[ExceptionTruncated]; noted != nil { // it explains nothing: there are other records now
+		out.Truncated = noted.And(within).Len()
+	}
 	err = s.explain(ctx, missing, &out)
 	return out, err
 }

@@ -25,6 +25,7 @@ type executions interface {
 type AwaitInput struct {
 	Workflow string       `json:"workflow"`
 	Ranges   batch.Ranges `json:"ranges"`
+	For      string       `json:"for,omitempty"` // the request that it is for, if that tells it from others
 }
 
 // Awaited is how a batch ended: completed, or gone. It is gone when Temporal does not know it, or knows another one by its
@@ -70,7 +71,7 @@ func (a *Activities) ended(ctx context.Context, in AwaitInput, run string) (out 
 	if err := converter.GetDefaultDataConverter().FromPayloads(first.GetWorkflowExecutionStartedEventAttributes().GetInput(), &b); err != nil {
 		return out, err
 	}
-	if len(in.Ranges.Sort().Sub(b.Ranges)) > 0 {
+	if len(in.Ranges.Sort().Sub(b.Ranges)) > 0 || in.For != "" && in.For != b.For {
 		return Awaited{Gone: true}, nil
 	}
 	return out, a.Batches.GetWorkflow(ctx, in.Workflow, run).Get(ctx, &out.Outcome)

@@ -141,6 +141,31 @@ func TestInsertTellsWhatKafkaHasDeleted(t *testing.T) {
 	b.exact(297) // of the other partition
 }
 
+// What took the offsets is another batch's, of a later entry.
+func TestInsertDoesNotStoreWhatTookTheOffsetsOfItsRecords(t *testing.T) {
+	b := setup(t)
+	b.produce(100, 1000)
+	fake := b.c.Fake(t)
+	require.NoError(t, fake.MoveTopicPartition(topic, 1, fake.LeaderFor(topic, 1)))
+	b.produce(100, 1000) // of partition 1 in a new epoch
+	planned := batch.Batch{Next: []batch.Position{{Partition: 0, Offset: 150}, {Partition: 1, Offset: 150}}}
+	j := b.job(149)
+	j.Epochs = EpochsOf(planned.Next, j.Ranges)
+	require.Equal(t, map[int32]int32{0: 0, 1: 0}, j.Epochs)
+	_, err := run[Inserted](b, b.Insert, InsertInput{Job: j, Warrant: b.look(j).Warrant})
+	trouble := TroubleOf(err)
+	require.Equal(t, Lost, trouble.Class)
+	require.Equal(t, &Gone{Partition: 1, Truncated: true, From: 100}, trouble.Gone)
+	require.Zero(t, b.count("SELECT count() FROM logs WHERE _partition = 1 AND _offset >= 100"))
+	require.Equal(t, 150, b.count("SELECT count() FROM logs WHERE _partition = 0"))
+}
+
+func TestEpochsAreOfThePartitionsThatAreKnown(t *testing.T) {
+	next := []batch.Position{{Partition: 0, Offset: 10, Epoch: 3}, {Partition: 1, Offset: 10, Epoch: -1}, {Partition: 2, Offset: 5, Epoch: 3}}
+	ranges := batch.Ranges{{Partition: 0, Last: 9}, {Partition: 1, Last: 9}, {Partition: 2, Last: 9}, {Partition: 3, Last: 9}}
+	require.Equal(t, map[int32]int32{0: 3}, EpochsOf(next, ranges))
+}
+
 func TestAMissingTableIsBlockedAndNothingIsDead(t *testing.T) {
 	b := setup(t)
 	b.produce(10, 100)

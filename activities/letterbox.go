@@ -22,10 +22,15 @@ const lettersMost = 10_000
 const readMost = 500
 
 // read calls each with the records of the range, in order: from Kafka, or, in a
-// redrive, from the table of dead letters, which has them whole.
+// redrive, from the table of dead letters, which has them whole. What an unclean
+// election has put in the place of records that were planned is not among them.
 func (a *Activities) read(ctx context.Context, j Job, r batch.Range, each func([]*kgo.Record) error) error {
 	if !j.Letters {
-		return a.Reader.Read(ctx, j.Topic, j.TopicID, r, each)
+		epoch, known := j.Epochs[r.Partition]
+		if !known {
+			epoch = -1
+		}
+		return a.Reader.ReadPlanned(ctx, j.Topic, j.TopicID, r, epoch, each)
 	}
 	rows, err := a.Queries.Query(ctx, `SELECT _offset, key, value, toUnixTimestamp64Milli(_kafka_timestamp) FROM dead_letters
 		WHERE _topic = ? AND _topic_id = ? AND _partition = ? AND _offset BETWEEN ? AND ? ORDER BY _offset LIMIT 1 BY _offset`, j.Topic, j.TopicID.String(), r.Partition, r.First, r.Last)
@@ -179,7 +184,7 @@ func (a *Activities) Mark(ctx context.Context, j Job) (int64, error) {
 		if stored, _, err = a.Looker.Look(ctx, kind.Table(), j.TopicID, j.Ranges); err != nil || len(stored) == 0 {
 			return err
 		}
-		return a.alter(ctx, "UPDATE state = 'redriven' WHERE state = 'dead' AND "+coordinates(j.Topic, j.TopicID, stored))
+		return a.alter(ctx, deadLetters, "UPDATE state = 'redriven' WHERE state = 'dead' AND "+coordinates(j.Topic, j.TopicID, stored))
 	})
 	if err != nil {
 		return 0, failIn(ctx, troubleOf(fmt.Errorf("mark dead letters as redriven: %w", err)))
@@ -197,17 +202,17 @@ func bigQuery(ctx context.Context) context.Context {
 // maxMutations is how many changes may wait before no more are asked for.
 const maxMutations = 5
 
-// alter changes dead letters and waits for it.
-func (a *Activities) alter(ctx context.Context, command string) error {
+// alter changes a table's rows and waits for it.
+func (a *Activities) alter(ctx context.Context, table, command string) error {
 	var n uint64
-	if err := a.Queries.QueryRow(ctx, "SELECT count() FROM system.mutations WHERE database = currentDatabase() AND table = 'dead_letters' AND NOT is_done").Scan(&n); err != nil {
-		return clickhouse.Wrap(err, "look at the mutations of dead letters")
+	if err := a.Queries.QueryRow(ctx, "SELECT count() FROM system.mutations WHERE database = currentDatabase() AND table = ? AND NOT is_done", table).Scan(&n); err != nil {
+		return clickhouse.Wrap(err, "look at the mutations of %s", table)
 	}
 	if n > maxMutations { // each try would add one
-		return fmt.Errorf("dead_letters has %d unfinished mutations: see system.mutations", n)
+		return fmt.Errorf("%s has %d unfinished mutations: see system.mutations", table, n)
 	}
-	if err := a.Queries.Exec(bigQuery(ctx), "ALTER TABLE dead_letters "+command); err != nil {
-		return clickhouse.Wrap(err, "change dead letters")
+	if err := a.Queries.Exec(bigQuery(ctx), "ALTER TABLE "+table+" "+command); err != nil {
+		return clickhouse.Wrap(err, "change %s", table)
 	}
 	return nil
 }

@@ -135,7 +135,7 @@ func TestANameWithAQuoteIsOnlyAName(t *testing.T) {
 	j.Topic = `t'\`
 	_, err := run[int64](b, b.Mark, j)
 	require.NoError(t, err)
-	require.NoError(t, b.alter(b.ctx, "UPDATE state = 'redriven' WHERE "+coordinates(j.Topic, j.TopicID, j.Ranges)))
+	require.NoError(t, b.alter(b.ctx, deadLetters, "UPDATE state = 'redriven' WHERE "+coordinates(j.Topic, j.TopicID, j.Ranges)))
 }
 
 // A constraint's message has the value in it that it refuses.
@@ -171,7 +171,7 @@ func TestChangesThatDoNotEndAreNotPiledUp(t *testing.T) {
 	require.NoError(t, b.conn.Exec(b.ctx, "SYSTEM STOP MERGES dead_letters"))
 	for range 2 * maxMutations {
 		ctx, cancel := context.WithTimeout(b.ctx, 500*time.Millisecond)
-		require.Error(t, b.alter(ctx, "UPDATE state = 'redriven' WHERE state = 'dead'"))
+		require.Error(t, b.alter(ctx, deadLetters, "UPDATE state = 'redriven' WHERE state = 'dead'"))
 		cancel()
 	}
 	require.LessOrEqual(t, b.count("SELECT count() FROM system.mutations WHERE database = currentDatabase() AND table = 'dead_letters' AND NOT is_done"), maxMutations+1)

@@ -51,10 +51,13 @@ type Trouble struct {
 	Gone *Gone `json:"gone,omitempty"`
 }
 
-// Gone is what Kafka no longer has: the offsets of a partition below Start.
+// Gone is what Kafka no longer has: the offsets of a partition below Start, or,
+// where an unclean election has truncated it, those from From on.
 type Gone struct {
 	Partition int32 `json:"partition"` // -1: the topic itself was deleted
 	Start     int64 `json:"start"`
+	Truncated bool  `json:"truncated,omitempty"` // Start is 0 then, so that a worker that knows no From loses nothing
+	From      int64 `json:"from,omitempty"`
 }
 
 // maxMessage keeps a failure with all its parts near 1 KiB.
@@ -114,11 +117,14 @@ func (s *stopped) Error() string { return s.trouble.Message }
 func troubleOf(err error) Trouble {
 	var own *stopped
 	var lost *kafka.LostError
+	var torn *kafka.TruncatedError
 	switch {
 	case errors.As(err, &own):
 		return own.trouble
 	case errors.As(err, &lost):
-		return Trouble{Class: Lost, Name: "KAFKA_RECORDS_LOST", Message: err.Error(), Gone: &Gone{lost.Partition, lost.Start}}
+		return Trouble{Class: Lost, Name: "KAFKA_RECORDS_LOST", Message: err.Error(), Gone: &Gone{Partition: lost.Partition, Start: lost.Start}}
+	case errors.As(err, &torn):
+		return Trouble{Class: Lost, Name: "KAFKA_TRUNCATED", Message: err.Error(), Gone: &Gone{Partition: torn.Partition, Truncated: true, From: torn.First}}
 	case kafka.IsAuth(err):
 		return Trouble{Class: Blocked, Name: "KAFKA_ACCESS_DENIED", Message: kafka.Hint(err).Error()}
 	case errors.Is(err, kafka.ErrTopicGone):

@@ -54,6 +54,11 @@ type Position struct {
 	Partition int32 `json:"p"`
 	Offset    int64 `json:"o"`
 	Epoch     int32 `json:"e,omitempty"`
+	// Aside is the number of the last entry that made way in the partition, from
+	// offset End on: what earlier entries say of the offsets behind is of records
+	// that are lost.
+	Aside int64 `json:"w,omitempty"`
+	End   int64 `json:"d,omitempty"`
 }
 
 // Batch is an entry of the plan log and the input of its workflow: a reference
@@ -72,7 +77,10 @@ type Batch struct {
 	Next   []Position `json:"next"`             // every partition of the topic after this entry, sorted
 	Limits Limits     `json:"limits"`
 	Replay bool       `json:"replay,omitempty"` // below the low watermark, asked for
-	For    string     `json:"for,omitempty"`    // the request that a replay is for: whoever reads the entry can tell it
+	For    string     `json:"for,omitempty"`    // the request that it is for: whoever reads the entry can tell it
+	// Truncated has the entry make way for the records that took the offsets of
+	// lost ones: it has no ranges, and nothing else is started while it is open.
+	Truncated []Truncation `json:"truncated,omitempty"`
 	// Turn is where a continued run goes on counting its insert turns.
 	Turn int `json:"turn,omitempty"`
 	// Again says that inserts of an earlier run, or of an entry that Temporal
@@ -120,6 +128,9 @@ func ReplayPrefix(prefix string) string { return prefix + "replay/" }
 
 // Summary is the one line that Temporal's UI lists: topic, number, records.
 func (b Batch) Summary() string {
+	if len(b.Truncated) > 0 {
+		return fmt.Sprintf("%s %d: makes way after a truncation of %d partitions", b.Topic, b.Number, len(b.Truncated))
+	}
 	if len(b.Ranges) == 0 {
 		return fmt.Sprintf("%s %d: no records", b.Topic, b.Number)
 	}

@@ -13,6 +13,9 @@ type Outcome struct {
 	Bytes        int64 `json:"bytes"`         // keys and values that were read
 	Turns        int   `json:"turns"`         // looks that were followed by an insert
 	Retries      int   `json:"retries"`       // attempts after the first
+	// KeptRows and KeptLetters are what an entry that makes way has moved aside.
+	KeptRows    int64 `json:"kept_rows,omitempty"`
+	KeptLetters int64 `json:"kept_letters,omitempty"`
 	// Decisions are what operators decided, MaxDecisions at most.
 	Decisions []string `json:"decisions,omitempty"`
 }

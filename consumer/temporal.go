@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
@@ -46,7 +47,7 @@ func (l *batches) Start(ctx context.Context, b batch.Batch, again bool) error {
 	_, err := l.c.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
 		ID: b.ID(), TaskQueue: workflows.TaskQueue, WorkflowIDReusePolicy: reuse, WorkflowExecutionErrorWhenAlreadyStarted: true, StaticSummary: b.Summary(),
 		TypedSearchAttributes: temporal.NewSearchAttributes(workflows.AttributeTopic.ValueSet(b.Topic), workflows.AttributeRecords.ValueSet(b.Ranges.Len())),
-	}, workflows.Ingest, b)
+	}, kind(b), b)
 	if temporal.IsWorkflowExecutionAlreadyStartedError(err) {
 		return planlog.ErrExists
 	}
@@ -55,6 +56,15 @@ func (l *batches) Start(ctx context.Context, b batch.Batch, again bool) error {
 	}
 	l.watches.forget(b.ID())
 	return nil
+}
+
+// kind is the workflow of an entry. A worker that does not know the second leaves it
+// alone, for one that does.
+func kind(b batch.Batch) any {
+	if len(b.Truncated) > 0 {
+		return workflows.MakeWay
+	}
+	return workflows.Ingest
 }
 
 // Get describes the current run, which after an operator's reset is the new
@@ -66,21 +76,26 @@ func (l *batches) Get(ctx context.Context, id string) (b batch.Batch, s planlog.
 	if err != nil {
 		return b, s, notFound(id, err)
 	}
-	h, err := l.c.WorkflowService().GetWorkflowExecutionHistory(ctx, &workflowservice.GetWorkflowExecutionHistoryRequest{
-		Namespace: l.namespace, Execution: d.GetWorkflowExecutionInfo().GetExecution(), MaximumPageSize: 1,
-	})
-	if err != nil {
+	if err := l.input(ctx, d.GetWorkflowExecutionInfo().GetExecution(), &b); err != nil {
 		return b, s, notFound(id, err)
+	}
+	return b, status(d.GetWorkflowExecutionInfo().GetStatus()), nil
+}
+
+// input reads what a workflow was started with.
+func (l *batches) input(ctx context.Context, x *commonpb.WorkflowExecution, in any) error {
+	h, err := l.c.WorkflowService().GetWorkflowExecutionHistory(ctx, &workflowservice.GetWorkflowExecutionHistoryRequest{Namespace: l.namespace, Execution: x, MaximumPageSize: 1})
+	if err != nil {
+		return err
 	}
 	events := h.GetHistory().GetEvents()
 	if len(events) == 0 {
-		return b, s, fmt.Errorf("batch %s has no history", id)
+		return errors.New("it has no history")
 	}
-	in := events[0].GetWorkflowExecutionStartedEventAttributes().GetInput()
-	if err := converter.GetDefaultDataConverter().FromPayloads(in, &b); err != nil {
-		return b, s, fmt.Errorf("read the input of batch %s: %w", id, err)
+	if err := converter.GetDefaultDataConverter().FromPayloads(events[0].GetWorkflowExecutionStartedEventAttributes().GetInput(), in); err != nil {
+		return fmt.Errorf("read its input: %w", err)
 	}
-	return b, status(d.GetWorkflowExecutionInfo().GetStatus()), nil
+	return nil
 }
 
 // Poll answers what a watch last observed.
@@ -111,7 +126,7 @@ func notFound(id string, err error) error {
 // of the newest. An earlier run of a batch may be listed in place of the last.
 func (l *batches) List(ctx context.Context, prefix string) (map[int64]planlog.Status, error) {
 	m := map[int64]planlog.Status{}
-	q := fmt.Sprintf("WorkflowType = 'Ingest' AND WorkflowId STARTS_WITH %q", prefix) // what operators start is under the prefix too
+	q := fmt.Sprintf("WorkflowType IN ('Ingest', 'MakeWay') AND WorkflowId STARTS_WITH %q", prefix) // what operators start is under the prefix too
 	if err := l.list(ctx, prefix, q+" AND ExecutionStatus NOT IN ('Completed', 'ContinuedAsNew')", 1000, true, m); err != nil {
 		return nil, err
 	}

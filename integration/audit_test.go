@@ -34,7 +34,7 @@ type audited struct {
 	Replays                                     []string
 	Gaps, Doubled, Both                         found
 	DeadDoubled                                 found `json:"dead_doubled"`
-	Moved, Expired, Deleted, Opened             int64
+	Moved, Expired, Deleted, Opened, Truncated  int64
 	Direct                                      struct{ Rows, Doubt, Removed, Twice int64 }
 	Untold                                      []struct{ Why string }
 }

@@ -31,6 +31,8 @@ type scene struct {
 	worker, consumer *rig.Process
 	gen              *load.Generator
 	sent             rig.Sent
+	serial           int    // of sendTo
+	jars             string // of Kafka's tools
 }
 
 func newScene(t *testing.T, env ...string) *scene {

@@ -36,6 +36,17 @@ func (e *LostError) Error() string {
 	return fmt.Sprintf("partition %d begins at %d: offsets from %d on were deleted before they were read", e.Partition, e.Start, e.First)
 }
 
+// TruncatedError says that an unclean election took records that were to be read:
+// what the partition has from First on, now or later, are others.
+type TruncatedError struct {
+	Partition int32
+	First     int64
+}
+
+func (e *TruncatedError) Error() string {
+	return fmt.Sprintf("partition %d was truncated to %d: what it has from there on are other records than those that were planned", e.Partition, e.First)
+}
+
 const (
 	fetchBytes      = 8 << 20 // of one response
 	fetchWaitMillis = 500
@@ -69,11 +80,23 @@ func NewReader(cl *kgo.Client) *Reader {
 // ErrTruncated are what was still said after those seconds, because a broker
 // that lags behind says the same, and the caller counts records as lost on it.
 func (r *Reader) Read(ctx context.Context, topic string, id batch.TopicID, rg batch.Range, each func([]*kgo.Record) error) error {
-	f := &fetcher{cl: r.cl, topic: topic, id: id, rg: rg, at: rg.First, leader: -1, size: fetchBytes, per: r.measured(id), unpack: r.unpack, each: each}
+	return r.ReadPlanned(ctx, topic, id, rg, -1, each)
+}
+
+// ReadPlanned is Read of records that were there under the leader epoch, or before
+// (-1: unknown). One of a newer epoch is not among them, whatever its offset: it
+// is not delivered, and the error is *TruncatedError. So is that of a partition
+// that ends before the range, if its leader says that the epoch does.
+func (r *Reader) ReadPlanned(ctx context.Context, topic string, id batch.TopicID, rg batch.Range, epoch int32, each func([]*kgo.Record) error) error {
+	f := &fetcher{cl: r.cl, topic: topic, id: id, rg: rg, epoch: epoch, at: rg.First, leader: -1, size: fetchBytes, per: r.measured(id), unpack: r.unpack, each: each}
 	defer func() { r.measure(id, f) }()
 	for f.at <= rg.Last {
 		b := backoff.NewExponentialBackOff(backoff.WithInitialInterval(100*time.Millisecond), backoff.WithMaxInterval(2*time.Second), backoff.WithMaxElapsedTime(r.patience))
-		if err := backoff.Retry(func() error { return f.step(ctx) }, backoff.WithContext(b, ctx)); err != nil {
+		err := backoff.Retry(func() error { return f.step(ctx) }, backoff.WithContext(b, ctx))
+		if errors.Is(err, ErrTruncated) && epoch >= 0 {
+			err = f.short(ctx, err)
+		}
+		if err != nil {
 			return Denied(err, "Read on topic %s", topic)
 		}
 	}
@@ -102,6 +125,7 @@ type fetcher struct {
 	topic  string
 	id     batch.TopicID
 	rg     batch.Range
+	epoch  int32   // of the newest record that is meant; -1: not known
 	at     int64   // next offset
 	leader int32   // -1: not known
 	size   int32   // bytes to ask for
@@ -137,13 +161,17 @@ func (f *fetcher) step(ctx context.Context) error {
 		}
 		return f.explain(ctx, err)
 	}
-	return f.deliver(p)
+	newer := f.clip(p)
+	if err := f.deliver(p, newer >= 0); err != nil || newer < 0 {
+		return err
+	}
+	return f.replaced(ctx, newer)
 }
 
 // deliver hands over what the response holds and moves on. It decodes one record batch at a time, so that what is in memory is a
 // batch and not a response, which can be a thousand times larger when it is decompressed. Only where transactions were aborted the
 // response is decoded as a whole: which of its batches are void is told for all of them together.
-func (f *fetcher) deliver(p *kmsg.FetchResponseTopicPartition) error {
+func (f *fetcher) deliver(p *kmsg.FetchResponseTopicPartition, clipped bool) error {
 	before := f.at
 	for rest := p.RecordBatches; len(rest) > 0 && f.at <= f.rg.Last; {
 		n := len(rest)
@@ -158,6 +186,9 @@ func (f *fetcher) deliver(p *kmsg.FetchResponseTopicPartition) error {
 	}
 	if f.at > before {
 		f.size = fetchBytes // what was larger is behind us
+		return nil
+	}
+	if clipped {
 		return nil
 	}
 	return f.stuck(p)

@@ -30,10 +30,11 @@ func opened(s string) (n int64, sum string, ok bool) {
 
 // commit writes the bookmark (rule 4): a hint where the log ends, and a true
 // lag. The old one is the memory of what must be planned again, so it stays
-// until an entry says so.
+// until an entry says so; and of where the log stood before an entry that makes
+// way, which must not be passed over before it has.
 func (p *Planner) commit(ctx context.Context) error {
 	st := p.st
-	if !st.dirty && p.now().Sub(st.marked) < bookmarkEvery || len(st.back) > 0 && !p.off.noHold {
+	if !st.dirty && p.now().Sub(st.marked) < bookmarkEvery || len(st.back) > 0 && !p.off.noHold || st.standing() && !p.off.noKeep {
 		return nil
 	}
 	var list []string

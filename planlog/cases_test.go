@@ -252,6 +252,19 @@ func TestTruncationStopsTheTopic(t *testing.T) {
 			require.EqualValues(t, 4, p.pl.st.next[0].Epoch)
 		})
 	})
+	t.Run("of what an entry planned whose start was not answered", func(t *testing.T) {
+		scenario(t, opts{}, func(l lab) {
+			p := plan(l, 3)
+			l.logs[0] = Log{End: 20, Epoch: 3}
+			l.until(p, "start")
+			p.step(unanswered)                 // 10 to 19
+			l.logs[0] = Log{End: 30, Epoch: 4} // above what this planner knows, others are from 15 on
+			l.epochEnd[0] = map[int32]int64{3: 15}
+			l.rounds(p, 3)
+			require.Equal(t, 3, l.entries())
+			stops(l, p)
+		})
+	})
 	t.Run("a stale answer of an old leader", func(t *testing.T) {
 		scenario(t, opts{}, func(l lab) {
 			p := plan(l, 3)

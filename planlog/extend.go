@@ -8,19 +8,21 @@ import (
 	"github.com/ai-backlog/ingest/batch"
 )
 
-// extend appends entries while full ones wait and the window has room.
-func (p *Planner) extend(ctx context.Context, l Logs) error {
+// extend appends entries while full ones wait and the window has room. It is not ok
+// to go on in this round when others had planned: that may reach beyond a
+// truncation, which the next round sees first.
+func (p *Planner) extend(ctx context.Context, l Logs) (ok bool, err error) {
 	p.remember(l)
 	for p.mayStart() {
 		b, ok := p.plan(l)
 		if !ok {
-			return nil
+			break
 		}
-		if _, err := p.propose(ctx, b); err != nil {
-			return err
+		if ours, err := p.propose(ctx, b); !ours || err != nil {
+			return false, err
 		}
 	}
-	return nil
+	return true, nil
 }
 
 // propose starts number n (rule 6), and tells whether it became ours. After an
@@ -116,6 +118,9 @@ func (st *state) follow(b batch.Batch) {
 
 func (p *Planner) announce(b batch.Batch) {
 	p.log.Debug("batch planned", "batch", b.ID(), "ranges", b.Ranges, "replay", b.Replay)
+	if len(b.Truncated) > 0 {
+		p.log.Warn("goes on where kafka lost records, once their rows are moved aside", "batch", b.ID(), "truncated", b.Truncated)
+	}
 	if p.obs.Planned != nil {
 		p.obs.Planned(b)
 	}

@@ -22,6 +22,7 @@ func unix(s int64) time.Time { return time.Unix(s, 0) }
 func simulate(seed uint64, opt opts, steps int) (msg string, w *world) {
 	opt.latest = opt.latest || seed%4 == 3
 	w = newWorld(seed, opt)
+	w.asks = seed%3 != 0
 	defer func() {
 		if e := recover(); e != nil {
 			f, ok := e.(failure)
@@ -91,7 +92,7 @@ func (w *world) happen(a int) {
 			r := w.runs[pick(l)]
 			w.orphan(r)
 			att := *r.att
-			att.i = 0
+			att.i, att.read = 0, nil
 			r.att, r.unclean = &att, true
 		}
 	case a < 85: // a new process gets the topic; the old one is told, or turns into a zombie
@@ -149,7 +150,16 @@ func (w *world) workSome() {
 // operate is what operators do.
 func (w *world) operate(a int, part int32) {
 	d := w.rng.IntN
+	aside := w.ids(func(r *run) bool { return len(r.e.Truncated) > 0 && !r.completed && r.e.TopicID == w.topic })
 	switch {
+	case len(aside) > 0 && a < 96 && d(2) == 0: // one that makes way is rare
+		if a%2 == 0 {
+			w.terminate(aside[0])
+		} else if !w.opt.noDelete && len(w.torn) == 0 { // no bookmark is written before it has: so it may be deleted
+			w.deleted[aside[0]] = w.now
+			w.remove(aside[0], "deleted")
+			w.unmade()
+		}
 	case a < 92:
 		if l := w.ids(running); len(l) > 0 {
 			w.terminate(l[d(len(l))])
@@ -166,6 +176,9 @@ func (w *world) operate(a int, part int32) {
 			w.remove(id, "deleted")
 		}
 	case a < 96:
+		if d(3) > 0 && w.askResume() {
+			return
+		}
 		w.askReplay(part)
 	case a < 98:
 		if !w.opt.noReset && d(2) == 0 {
@@ -194,6 +207,8 @@ func (w *world) recreate(keep bool) {
 	w.topic, w.behind, w.until = topicID(w.topics), map[int32]Log{}, w.now+leaderLag
 	w.topics, w.created = w.topics+1, len(w.logs)
 	clear(w.torn)
+	clear(w.took)
+	clear(w.strict)
 	clear(w.epochEnd)
 	for part, log := range w.logs {
 		if len(w.commits) > 0 && log.First > 0 {
@@ -255,7 +270,7 @@ func (w *world) resetOffsets() {
 
 func (w *world) moveOffset(part int32, to int64) {
 	w.fence = w.gen
-	delete(w.torn, part)
+	w.undecided(part)
 	for o := range to {
 		w.excused[key{w.topic, part, o}] = true
 	}
@@ -280,7 +295,7 @@ func (w *world) suffer(a int, part int32) {
 		}
 	case a < 103: // time passes, Temporal purges
 		w.now += w.rng.Int64N(retention / 4)
-		if !w.opt.noPurge && len(w.torn) == 0 {
+		if !w.opt.noPurge && w.settled() {
 			old := func(r *run) bool {
 				return w.now-r.done > retention && (r.status == Completed || r.status == Failed && w.marked(r.e.ID()))
 			}
@@ -290,11 +305,11 @@ func (w *world) suffer(a int, part int32) {
 		}
 	case a < 104: // the database is lost
 		bad := len(w.ids(func(r *run) bool { return r.status != Completed && !w.marked(r.e.ID()) })) > 0
-		if !w.opt.noWipe && d(3) == 0 && !bad && len(w.torn) == 0 {
+		if !w.opt.noWipe && d(3) == 0 && !bad && w.settled() {
 			w.wipe()
 		}
 	case a < 105: // a failover loses its last seconds
-		if w.opt.noFailover || d(3) > 0 || len(w.torn) > 0 {
+		if w.opt.noFailover || d(3) > 0 || !w.settled() {
 			return
 		}
 		for _, id := range w.ids(func(r *run) bool { return w.now-r.at < 20 && w.marked(r.e.ID()) }) {
@@ -352,6 +367,7 @@ func hunt(opt opts, from uint64, n int, count map[string]int) (msg string, tried
 var events = []string{
 	" starts ", "again true", "lost [0[", "lost [1[", "replay true", "crashes", "late ", "purged", "wiped", "operator", "re-created as", "taken over",
 	"vanished=true", "terminated", " reset", "0 deleted", "failover", "goes on", "unknown to temporal", "state dropped", "opened [0[", "elected for", "truncated below",
+	"asks to resume", "goes on where kafka lost", " aside", "a move goes on", "makes way after a truncation is unknown",
 }
 
 func tally(count map[string]int, w *world) {

@@ -39,7 +39,7 @@ func (p *Planner) lingered(rs batch.Ranges) bool {
 func (p *Planner) plan(l Logs) (batch.Batch, bool) {
 	st := p.st
 	b := p.entry()
-	owned := st.owned()
+	owned := st.owned(p.off)
 	next := map[int32]batch.Position{}
 	var waiting batch.Ranges
 	for _, part := range st.partitions(l, nil) {
@@ -55,7 +55,7 @@ func (p *Planner) plan(l Logs) (batch.Batch, bool) {
 		lost, r := ahead(at, log, owned, p.off)
 		b.Lost = append(b.Lost, lost...)
 		if first := min(r.First, log.End); first > at.Offset { // an open range may end above a truncated log
-			at = batch.Position{Partition: part, Offset: first, Epoch: log.Epoch}
+			at.Offset, at.Epoch = first, log.Epoch
 		}
 		next[part] = at
 		if r.Len() > 0 {
@@ -68,7 +68,9 @@ func (p *Planner) plan(l Logs) (batch.Batch, bool) {
 	}
 	b.Ranges = share(waiting, limit)
 	for _, r := range b.Ranges {
-		next[r.Partition] = batch.Position{Partition: r.Partition, Offset: r.Last + 1, Epoch: l.Partitions[r.Partition].Epoch}
+		at := next[r.Partition]
+		at.Offset, at.Epoch = r.Last+1, l.Partitions[r.Partition].Epoch
+		next[r.Partition] = at
 	}
 	b.Next = positions(next)
 	return b, true

@@ -80,6 +80,12 @@ type Replay struct {
 	NotBefore time.Time    // the quiet time after rows were erased by hand; zero: now
 }
 
+// Resume is an open request to go on after truncations (rule 10).
+type Resume struct {
+	ID        string
+	Truncated []batch.Truncation
+}
+
 // Temporal is what the planner asks of the workflows. An error other than
 // ErrExists and ErrNotFound means that the outcome is unknown.
 type Temporal interface {
@@ -98,6 +104,9 @@ type Temporal interface {
 	List(ctx context.Context, prefix string) (map[int64]Status, error)
 	// Replays is the open requests of the topic, oldest first.
 	Replays(ctx context.Context, prefix string) ([]Replay, error)
+	// Resumes is the open requests to go on. It is asked of a topic that was
+	// truncated only.
+	Resumes(ctx context.Context, prefix string) ([]Resume, error)
 	// Answer tells a request that entry n was appended for these ranges. It
 	// may be told twice, and by more than one planner; when another entry has
 	// the number by now, that one does not count. The request stays open until the entries it was told

@@ -20,7 +20,10 @@ const (
 	recent        = 500             // numbers that visibility may not list yet: more than are started in the seconds that it lags
 )
 
-var errRecreated = errors.New("topic was deleted and created again")
+var (
+	errRecreated = errors.New("topic was deleted and created again")
+	errDropped   = errors.New("plan log state dropped")
+)
 
 // Planner extends one topic's plan log. It is for one goroutine, but for State.
 type Planner struct {
@@ -111,20 +114,22 @@ func (p *Planner) round(ctx context.Context) (l Logs, err error) {
 		return l, errRecreated
 	}
 	if err = p.truncated(ctx, l); err != nil {
+		return l, p.resume(ctx, l, err)
+	}
+	if err = p.poll(ctx); p.st == nil {
 		return l, err
 	}
-	err = p.poll(ctx)
 	if err := p.commit(ctx); err != nil && p.now().Sub(p.warned) >= bookmarkEvery { // lazily: the next round tries again
 		p.warned = p.now()
 		p.log.Warn("bookmark not written", "topic", p.cfg.Topic, "error", err)
 	}
-	if err == nil {
-		err = p.extend(ctx, l)
+	if err != nil {
+		return l, err
 	}
-	if err == nil && p.st != nil {
-		err = p.replay(ctx)
+	if ok, err := p.extend(ctx, l); !ok || err != nil {
+		return l, err
 	}
-	return l, err
+	return l, p.replay(ctx)
 }
 
 // drop forgets everything; the next round takes over.
@@ -142,7 +147,7 @@ func (p *Planner) wait(st *state) {
 
 // mayStart says whether an entry may be appended now.
 func (p *Planner) mayStart() bool {
-	return p.st != nil && len(p.st.open) < p.cfg.Window && !p.now().Before(p.st.quiet) && p.lease()
+	return p.st != nil && len(p.st.open) < p.cfg.Window && (!p.st.standing() || p.off.noStand) && !p.now().Before(p.st.quiet) && p.lease()
 }
 
 // at is where a partition goes on. One that was never seen starts at 0. What was
@@ -172,10 +177,16 @@ func (st *state) partitions(l Logs, low map[int32]int64) []int32 {
 	return slices.Compact(parts)
 }
 
-// owned is the ranges of the open entries: nobody else may plan them now.
-func (st *state) owned() (rs batch.Ranges) {
+// owned is the ranges of the open entries: nobody else may plan them now. One that
+// an operator has reset owns nothing of what was truncated since.
+func (st *state) owned(off rules) (rs batch.Ranges) {
 	for _, o := range st.open {
-		rs = append(rs, o.Ranges...)
+		for _, r := range o.Ranges {
+			if at := st.next[r.Partition]; o.Number < at.Aside && !off.noAside {
+				r.Last = min(r.Last, at.End-1)
+			}
+			rs = append(rs, r)
+		}
 	}
 	return rs.Sort()
 }
@@ -212,7 +223,7 @@ func (p *Planner) State() Snapshot {
 
 func (p *Planner) snapshot(l Logs) {
 	s := Snapshot{Unplanned: map[int32]int64{}, Low: map[int32]int64{}, End: map[int32]int64{}}
-	if st := p.st; st != nil {
+	if st := p.st; st != nil && !p.now().Before(p.until) {
 		s.Ready, s.TopicID, s.Number, s.Open, s.Quiet = true, st.topicID, st.n, len(st.open), p.now().Before(st.quiet)
 		for part := range maps.Keys(l.Partitions) {
 			s.Low[part], s.End[part] = st.low(part), l.Partitions[part].End

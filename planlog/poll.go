@@ -14,9 +14,13 @@ import (
 // poll looks after the open entries (rule 3): completed ones are forgotten,
 // closed ones are started again, unknown ones are planned again.
 func (p *Planner) poll(ctx context.Context) error {
-	for _, n := range slices.Sorted(maps.Keys(p.st.open)) {
-		if err := p.pollOne(ctx, n, p.st.open[n]); err != nil {
-			return fmt.Errorf("poll batch %s: %w", p.st.open[n].ID(), err)
+	st := p.st
+	for _, n := range slices.Sorted(maps.Keys(st.open)) {
+		if err := p.pollOne(ctx, n, st.open[n]); err != nil {
+			return fmt.Errorf("poll batch %s: %w", st.open[n].ID(), err)
+		}
+		if p.st == nil {
+			return errDropped
 		}
 	}
 	return nil
@@ -81,6 +85,10 @@ func (p *Planner) vanished(n int64, o *open) {
 	delete(st.open, n)
 	st.dirty = true
 	if p.off.noVanished {
+		return
+	}
+	if len(o.Truncated) > 0 && !p.off.noGone { // whether it has made way nobody knows: what it went back to is not to be planned
+		p.drop("an entry that makes way after a truncation is unknown to temporal")
 		return
 	}
 	p.log.Error("batch is unknown to temporal, planned again", "batch", o.ID())

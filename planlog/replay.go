@@ -28,12 +28,8 @@ type answer struct {
 // beside what is open. Live batches come first, and keep most of the window.
 func (p *Planner) replay(ctx context.Context) error {
 	st := p.st
-	for len(st.told) > 0 {
-		a := st.told[0]
-		if err := p.tempo.Answer(ctx, a.id, a.n, a.ranges); err != nil {
-			return fmt.Errorf("answer replay %s: %w", a.id, err)
-		}
-		st.told = st.told[1:]
+	if err := p.answer(ctx); err != nil {
+		return err
 	}
 	if len(st.back) > 0 {
 		return nil
@@ -58,6 +54,19 @@ func (p *Planner) replay(ctx context.Context) error {
 	return nil
 }
 
+// answer tells requests of their entries.
+func (p *Planner) answer(ctx context.Context) error {
+	st := p.st
+	for len(st.told) > 0 {
+		a := st.told[0]
+		if err := p.tempo.Answer(ctx, a.id, a.n, a.ranges); err != nil {
+			return fmt.Errorf("answer request %s: %w", a.id, err)
+		}
+		st.told = st.told[1:]
+	}
+	return nil
+}
+
 // replayPart appends one entry, if something of the request can be planned now.
 func (p *Planner) replayPart(ctx context.Context, r Replay) (bool, error) {
 	st := p.st
@@ -66,7 +75,7 @@ func (p *Planner) replayPart(ctx context.Context, r Replay) (bool, error) {
 		rest = rest.Sub(st.above(rest))
 	}
 	if !p.off.noOverlap {
-		rest = rest.Sub(st.owned())
+		rest = rest.Sub(st.owned(p.off))
 	}
 	if len(rest) == 0 {
 		return false, nil

@@ -12,4 +12,5 @@ type rules struct {
 	noTopicID, noAge, noBelow                                                            bool // 2, 9
 	noSecondLook                                                                         bool // 8
 	noAsk, noReached                                                                     bool // truncation
+	noClear, noStand, noLowest, noGone, noKeep, noLearn, noAside                         bool // 10
 }

@@ -184,9 +184,14 @@ func (p *Planner) position(st *state, l Logs, f found, gone bool) {
 		back, moved := st.back[part]
 		switch {
 		case moved: // what was planned behind it does not count any more, truncated or not
-			st.next[part] = batch.Position{Partition: part, Offset: back, Epoch: -1}
+			at := st.next[part]
+			at.Partition, at.Offset, at.Epoch = part, back, -1
+			st.next[part] = at
 		case gone && (len(f.low) > 0 || !p.cfg.Latest): // 0 if it has no bookmark: it was new
 			st.back[part] = f.low[part]
+			if next, ok := st.next[part]; ok && next.Offset < f.low[part] && !p.off.noLowest { // an entry went back below it
+				st.back[part] = next.Offset
+			}
 		case st.opening && p.cfg.Latest && f.commits == 0:
 			st.back[part] = log.End
 		case st.opening:

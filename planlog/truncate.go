@@ -2,6 +2,7 @@ package planlog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -15,7 +16,9 @@ type doubt struct {
 	topicID batch.TopicID
 	since   time.Time
 	below   bool // it ends below its position; else nobody can tell
-	stop    bool // certain: until an operator moves its offset
+	stop    bool // certain: until an operator decides
+	at      batch.Position
+	cut     *batch.Truncation // of a stop, what this round's leader says of it
 	err     error
 }
 
@@ -35,20 +38,41 @@ func (p *Planner) truncated(ctx context.Context, l Logs) error {
 			at = p.st.at(part)
 		}
 		known := at.Epoch >= 0 && log.Epoch >= 0 && at.Offset > 0
+		d := p.doubts[part]
+		if d.stop && at.Epoch > d.at.Epoch { // an entry has gone back: an operator had it resumed
+			delete(p.doubts, part)
+			d = doubt{}
+		}
+		if d.stop {
+			d.cut = nil
+			p.doubts[part] = d
+		}
 		switch {
-		case p.doubts[part].stop:
 		case known && log.Epoch > at.Epoch:
 			ask = append(ask, at)
+		case d.stop:
 		case log.End >= at.Offset || known && log.Epoch < at.Epoch:
 			delete(p.doubts, part)
+			p.learn(at, log)
 		default:
 			p.ends(at, log.End)
 		}
 	}
-	if err := p.askEpochs(ctx, l, ask); err != nil {
-		return err
+	err := p.askEpochs(ctx, l, ask)
+	if stopped := p.doubted(); errors.Is(stopped, ErrTruncated) || err == nil {
+		return stopped
 	}
-	return p.doubted()
+	return err
+}
+
+// learn takes the leader's epoch for a position that has none: what is before it
+// was written under that one, or before. So a batch knows which records it means,
+// though nothing was planned of the partition since.
+func (p *Planner) learn(at batch.Position, log Log) {
+	if next, ok := p.st.next[at.Partition]; ok && next == at && at.Epoch < 0 && log.End >= at.Offset && !p.off.noLearn {
+		at.Epoch = log.Epoch
+		p.st.next[at.Partition] = at
+	}
 }
 
 // reached is up to where a partition was planned, whatever of it is to be planned
@@ -75,6 +99,10 @@ func (p *Planner) askEpochs(ctx context.Context, l Logs, ask []batch.Position) e
 		switch {
 		case ok && end < at.Offset:
 			p.stop(at, end)
+			d := p.doubts[at.Partition]
+			d.cut = &batch.Truncation{Partition: at.Partition, End: end, Planned: at.Offset, Epoch: at.Epoch, Leader: log.Epoch}
+			p.doubts[at.Partition] = d
+		case p.doubts[at.Partition].stop: // until an operator decides, whatever is answered
 		case !ok && log.End < at.Offset:
 			p.ends(at, log.End)
 		case ok || p.off.noAsk || p.lasts(at.Partition, false, fmt.Errorf("partition %d of %s has leader epoch %d, which does not know where epoch %d ends: waiting whether that lasts",
@@ -106,8 +134,8 @@ func (p *Planner) lasts(part int32, below bool, err error) bool {
 }
 
 func (p *Planner) stop(at batch.Position, end int64) {
-	p.doubts[at.Partition] = doubt{topicID: p.st.topicID, stop: true, err: fmt.Errorf("%w: partition %d of %s was planned up to %d and ends at %d: do what docs/operations.md says of a topic that stands still; rows of what was lost are in the way of new records",
-		ErrTruncated, at.Partition, p.cfg.Topic, at.Offset, end)}
+	p.doubts[at.Partition] = doubt{topicID: p.st.topicID, stop: true, at: at, err: fmt.Errorf("%w: partition %d of %s was planned up to %d and ends at %d: starter resume --topic %s --dry-run shows what was lost, and docs/operations.md says what to do; rows of it are in the way of new records",
+		ErrTruncated, at.Partition, p.cfg.Topic, at.Offset, end, p.cfg.Topic)}
 }
 
 // doubted is an error while there is a doubt: nothing may be planned or
@@ -116,8 +144,6 @@ func (p *Planner) doubted() (err error) {
 	for _, part := range slices.Sorted(maps.Keys(p.doubts)) {
 		d := p.doubts[part]
 		if d.stop {
-			p.stopped, p.until = d.err, p.now().Add(stoppedFor)
-			p.st = nil // what the operator decides is found by a takeover
 			return d.err
 		}
 		if err == nil {

@@ -13,7 +13,11 @@ import (
 
 func (w *world) start(b batch.Batch) {
 	r := &run{e: b, at: w.now, born: w.now, turn: b.Turn}
+	old := w.runs[b.ID()]
 	w.runs[b.ID()] = r
+	if old != nil && old.e.Nonce == b.Nonce { // again: it has noted these
+		return
+	}
 	for _, o := range b.Opened {
 		for off := o.First; off <= o.Last; off++ {
 			k := key{b.TopicID, o.Partition, off}
@@ -51,6 +55,7 @@ func (w *world) absent(b batch.Batch) (ks []key) {
 			case w.has(k) && !w.opt.noLook:
 			case b.TopicID != w.topic || off < w.logs[r.Partition].First:
 				w.lost[k] = w.lost[k] || w.stored[k] == 0
+			case w.replaced(b, k):
 			default:
 				ks = append(ks, k)
 			}
@@ -71,6 +76,8 @@ func newAttempt(r *run, ks []key) *attempt {
 func (w *world) work(r *run, how int) {
 	switch {
 	case r.status != Running || w.now < r.wake:
+	case len(r.e.Truncated) > 0:
+		w.workAside(r, how)
 	case !r.looked:
 		r.looked, r.lookAt, r.unclean = true, w.now, false
 		r.att = newAttempt(r, w.absent(r.e))
@@ -114,7 +121,10 @@ func (w *world) valid(a *attempt) bool {
 	if a.i == len(a.blocks) {
 		return true
 	}
-	gone := slices.ContainsFunc(a.blocks[a.i], func(k key) bool { return k.topic != w.topic || k.off < w.logs[k.part].First })
+	gone := slices.ContainsFunc(a.blocks[a.i], func(k key) bool {
+		_, read := a.read[k]
+		return k.topic != w.topic || k.off < w.logs[k.part].First || !read && w.replaced(a.e, k)
+	})
 	return !gone && (w.now <= a.lookAt+lookFor || w.opt.noLookExpiry)
 }
 
@@ -122,6 +132,14 @@ func (w *world) valid(a *attempt) bool {
 func (w *world) insert(a *attempt, how int) int {
 	if a.i == len(a.blocks) || !w.valid(a) {
 		return answered
+	}
+	if a.read == nil {
+		a.read = map[key]int{}
+	}
+	for _, k := range a.blocks[a.i] {
+		if _, read := a.read[k]; !read {
+			a.read[k] = w.record[k]
+		}
 	}
 	switch how {
 	case answered:
@@ -151,7 +169,12 @@ func (w *world) store(a *attempt, block []key) {
 	w.tokens[token] = w.now
 	for _, k := range block {
 		w.stored[k]++
+		w.rows++
+		w.holds[k], w.at[k] = a.read[k], w.rows
 		delete(w.erased, k)
+		if x := (row{k, a.read[k]}); w.kept[x] > 0 && !w.byHand[k.part] {
+			w.fail("DUP %v is kept aside, and stored by %s", x, a.id)
+		}
 		if w.stored[k] > 1 {
 			w.fail("DUP offset %v stored twice, now by %s turn %s deadline %d", k, a.id, strconv.Itoa(a.turn), a.deadline)
 		}
@@ -160,6 +183,11 @@ func (w *world) store(a *attempt, block []key) {
 
 // orphan lets the activity go on though its workflow does not.
 func (w *world) orphan(r *run) {
+	if r.phase == 1 {
+		move := w.mover(r)
+		w.late = append(w.late, func() { move(false) })
+		w.logf("%s: a move goes on", r.e.ID())
+	}
 	if r.status != Running || r.att == nil || w.opt.noOrphan || !w.opt.still && w.rng.IntN(2) == 0 {
 		return
 	}

@@ -53,6 +53,7 @@ type opts struct {
 	noLease bool
 	// What the workers or their server do not do.
 	noLook, noToken, noOffsetsInToken, noNonce, noLookExpiry, noTopicInRows, noQuietTurns bool
+	noEpoch, noCut, noMark                                                                bool
 	// What cannot happen.
 	noReset, noTopic, noWipe, noDelete, noPurge, noOrphan, noTrim, noFailover bool
 	// Faults beyond the design, and an operator's tool that keeps the metadata.
@@ -83,6 +84,9 @@ type run struct {
 	lookAt  int64
 	unclean bool
 	att     *attempt
+
+	phase int // of an entry that makes way
+	cut   int // rows that are older are moved aside
 }
 
 // attempt is one execution of the insert activity.
@@ -93,7 +97,8 @@ type attempt struct {
 	lookAt   int64
 	blocks   [][]key
 	i        int
-	deadline int64 // 0: its workflow runs
+	deadline int64       // 0: its workflow runs
+	read     map[key]int // which record it read at an offset
 }
 
 // flight is an insert that nobody waits for any more.
@@ -156,12 +161,24 @@ type world struct {
 	orphans  []*attempt
 	flights  []flight
 	requests []*request
+	resumes  []*resumption
 	rerun    map[string]bool // completed and then reset by an operator
 	tokens   map[string]int64
 	stored   map[key]int
 	lost     map[key]bool // recorded
 	excused  map[key]bool // below a starting position, or an operator's
 	erased   map[key]bool // by hand, and not stored since
+	record   map[key]int  // how often an election took what was at the offset before
+	holds    map[key]int  // which of these records the row is of
+	at       map[key]int  // when it was stored, in rows
+	rows     int
+	before   map[key]bool // a record that was here is lost
+	kept     map[row]int  // rows that were moved aside
+	made     map[batch.TopicID]bool
+	strict   map[int32]bool        // partitions in which going back excuses nothing
+	byHand   map[int32]bool        // partitions in which somebody went on without making way: what is moved aside later may be there again
+	took     map[int32]batch.Range // what the election took that nobody has decided about yet
+	asks     bool                  // operators ask for a resume, in the end
 	late     []func()
 	trace    []string
 	count    map[string]int
@@ -181,7 +198,7 @@ func newWorld(seed uint64, opt opts) *world {
 	return &world{
 		opt: opt, now: 1000, topic: topicID(0), topics: 1, created: 2, owner: -1, wiped: -1, rng: rand.New(rand.NewPCG(seed, 1)),
 		logs: map[int32]Log{0: {}, 1: {}}, epochEnd: map[int32]map[int32]int64{}, torn: map[int32]int64{}, commits: map[int32]Commit{}, runs: map[string]*run{},
-		memory: seed%2 == 0,
+		memory: seed%2 == 0, record: map[key]int{}, holds: map[key]int{}, at: map[key]int{}, before: map[key]bool{}, kept: map[row]int{}, made: map[batch.TopicID]bool{}, byHand: map[int32]bool{}, strict: map[int32]bool{}, took: map[int32]batch.Range{},
 		tokens: map[string]int64{}, stored: map[key]int{}, lost: map[key]bool{}, excused: map[key]bool{}, erased: map[key]bool{}, count: map[string]int{}, rerun: map[string]bool{}, deleted: map[string]int64{},
 	}
 }
@@ -305,15 +322,10 @@ func (p *proc) Start(_ context.Context, b batch.Batch, again bool) error {
 		if r != nil && (!again || r.status != Failed) {
 			return nil, ErrExists
 		}
-		if blind && len(w.torn) > 0 && b.TopicID == w.topic {
-			w.fail("TRUNCATED and planned on: %v", w.torn)
+		if blind && len(w.torn) > 0 && b.TopicID == w.topic && len(b.Truncated) == 0 && !again {
+			w.fail("TRUNCATED and planned on: %v: %v", w.torn, b)
 		}
-		for _, pos := range b.Next { // back below the truncation: nobody can tell from here on
-			first, ok := begin(b, pos.Partition)
-			if cut, torn := w.torn[pos.Partition]; torn && !b.Replay && (pos.Offset <= cut || ok && first <= cut) {
-				delete(w.torn, pos.Partition)
-			}
-		}
+		w.decide(b)
 		w.logf("p%d starts %d %v lost %v opened %v next %v replay %v again %v", p.id, b.Number, b.Ranges, b.Lost, b.Opened, b.Next, b.Replay, again)
 		w.start(b)
 		if r != nil {
@@ -400,6 +412,7 @@ func (p *proc) Replays(_ context.Context, prefix string) ([]Replay, error) {
 func (p *proc) Answer(_ context.Context, id string, n int64, planned batch.Ranges) error {
 	w := p.w
 	_, err := ask(p, "answer", func() (any, error) {
+		w.toldResume(id, n)
 		for _, r := range w.requests {
 			if run := w.runs[batch.ID("g", "t", r.topic, n)]; r.ID == id && run != nil && len(planned.Sub(run.e.Ranges)) == 0 {
 				w.logf("request %s: entry %d for %v", id, n, planned)
@@ -612,9 +625,9 @@ func (w *world) live() (l []*proc) {
 	return l
 }
 
-// missing is whether an offset is nowhere, though it should be.
+// missing is whether the record that is at an offset now is nowhere, though it should be.
 func (w *world) missing(k key) bool {
-	return w.stored[k] == 0 && !w.lost[k] && !w.excused[k]
+	return (w.stored[k] == 0 || w.holds[k] != w.record[k]) && !w.lost[k] && !w.excused[k]
 }
 
 // checkLow: the low watermark is never above an unstored offset.
@@ -624,7 +637,7 @@ func (w *world) checkLow(part int32, c Commit) {
 		return
 	}
 	for o := range c.Offset {
-		if k := (key{w.topic, part, o}); w.missing(k) && !w.erased[k] {
+		if k := (key{w.topic, part, o}); w.missing(k) && !w.erased[k] && !w.before[k] {
 			w.fail("LOW committed %d of partition %d above unstored %d", c.Offset, part, o)
 		}
 	}
@@ -658,6 +671,9 @@ func running(r *run) bool { return r.status == Running }
 
 // caughtUp: everything is planned and done, and the commits say so.
 func (w *world) caughtUp() bool {
+	if len(w.torn) > 0 {
+		return false
+	}
 	for part, l := range w.logs {
 		c, has := w.commits[part]
 		m, ok := readBookmark(c)
@@ -704,9 +720,9 @@ func (w *world) elect(part int32, end int64) {
 		if !ok || m.Low != w.commits[part].Offset || m.TopicID != w.topic.String() || w.missesNewest(n) || reached.Epoch < 0 || reached.Offset <= end || torn {
 			return
 		}
-		w.torn[part] = end
+		w.torn[part], w.took[part] = end, batch.Range{Partition: part, First: end, Last: l.End - 1}
 		for off := end; off < l.End; off++ {
-			w.excused[key{w.topic, part, off}] = true
+			w.take(key{w.topic, part, off})
 		}
 		for _, r := range w.requests {
 			if r.topic == w.topic {
@@ -759,26 +775,13 @@ func (w *world) missesNewest(n int64) bool {
 	return false
 }
 
-// resume is an operator's, when a topic stands still. It may have been decided
-// before, and that deleted before any planner saw it.
-func (w *world) resume() {
-	w.assign(-1, true)
-	w.behind = nil
-	all := len(w.torn) == 0
-	for part, l := range w.logs {
-		if _, torn := w.torn[part]; all || torn {
-			w.moveOffset(part, l.End)
-		}
-	}
-}
-
 // settle lets everything work without a fault until it has caught up.
 func (w *world) settle(o *proc) {
-	for range 6000 {
+	for i := range 6000 {
 		w.now++
 		o.step(answered)
 		if errors.Is(o.err, ErrTruncated) && o.gen >= 0 {
-			w.resume()
+			w.settleTruncation(i)
 			o.err = nil
 		}
 		if o.gen < 0 {

@@ -83,6 +83,7 @@ func (r report) table(out io.Writer) error {
 		{"expired", r.Expired, r.Expired > 0},
 		{"deleted by Kafka", r.Deleted, r.Deleted > 0},
 		{"came in meanwhile", r.Moved, r.Moved > 0},
+		{"had a record that Kafka lost", r.Truncated, r.Truncated > 0},
 		{"gaps", r.Gaps.Offsets, true},
 		{"stored more than once", r.Doubled.Offsets, true},
 		{"dead letters more than once", r.DeadDoubled.Offsets, r.DeadDoubled.Offsets > 0},

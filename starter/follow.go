@@ -54,13 +54,14 @@ type progress struct {
 
 // following is a person's, or a script's, wait for what goes on as a workflow.
 type following struct {
-	c    temporal
-	id   string
-	what string // as in "replay"
-	kind string // type of the workflow
-	log  io.Writer
-	hint string // what may be missing when nothing begins
-	ask  func(context.Context) (progress, error)
+	c     temporal
+	id    string
+	what  string // as in "replay"
+	kind  string // type of the workflow
+	log   io.Writer
+	again string // the command that waits again; "": --attach
+	hint  string // what may be missing when nothing begins
+	ask   func(context.Context) (progress, error)
 
 	bar    *progressbar.ProgressBar
 	since  time.Time
@@ -80,7 +81,11 @@ func (f *following) wait(ctx context.Context, result any) error {
 	for {
 		over, err := f.over(ctx)
 		if ctx.Err() != nil {
-			return &exitError{interrupted, fmt.Errorf("detached, the %s goes on; to wait for it again: starter %s --attach %s", f.what, f.what, f.id)}
+			again := f.again
+			if again == "" {
+				again = fmt.Sprintf("starter %s --attach %s", f.what, f.id)
+			}
+			return &exitError{interrupted, fmt.Errorf("detached, the %s goes on; to wait for it again: %s", f.what, again)}
 		}
 		if err != nil {
 			return err

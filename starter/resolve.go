@@ -144,7 +144,7 @@ func (f resolveFlags) visibility() (string, error) {
 	if len(parts) == 0 {
 		return "", nil
 	}
-	return "WorkflowType = 'Ingest' AND ExecutionStatus = 'Running' AND " + strings.Join(parts, " AND "), nil
+	return "WorkflowType IN ('Ingest', 'MakeWay') AND ExecutionStatus = 'Running' AND " + strings.Join(parts, " AND "), nil
 }
 
 // resolved is what became of a decision.

@@ -138,6 +138,7 @@ func newWorker(c client.Client, cfg Config, a *activities.Activities) worker.Wor
 		BackgroundActivityContext:          context.Background(),
 	})
 	w.RegisterWorkflow(workflows.Ingest)
+	w.RegisterWorkflow(workflows.MakeWay)
 	w.RegisterActivity(a)
 	return w
 }
@@ -154,6 +155,7 @@ func newOperations(c client.Client, a *activities.Activities) worker.Worker {
 	w.RegisterWorkflow(workflows.Redrive)
 	w.RegisterWorkflow(workflows.Replay)
 	w.RegisterWorkflow(workflows.Audit)
+	w.RegisterWorkflow(workflows.Resume)
 	w.RegisterActivity(a)
 	return w
 }

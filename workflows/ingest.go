@@ -103,6 +103,7 @@ type ingest struct {
 	deciding bool               // nothing is interrupted now
 	touching bool               // the decision has begun to take effect
 
+	aside   bool                         // it makes way after a truncation
 	letters string                       // ID of the redrive, if it is one
 	refused batch.Ranges                 // dead letters of the block that stay dead
 	goOn    func(workflow.Context) error // in a new run
@@ -193,7 +194,11 @@ func (i *ingest) after(ctx workflow.Context, t *activities.Trouble, err error) e
 // lose remembers what Kafka has deleted.
 func (i *ingest) lose(gone activities.Gone) {
 	for _, r := range i.in.Ranges {
-		if gone.Partition == r.Partition {
+		switch {
+		case gone.Partition != r.Partition:
+		case gone.Truncated:
+			r.First = max(r.First, gone.From)
+		default:
 			r.Last = min(r.Last, gone.Start-1)
 		}
 		if gone.Partition == r.Partition || gone.Partition < 0 {

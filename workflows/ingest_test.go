@@ -368,6 +368,23 @@ func TestWhatWasLostBeforeTheLastLookIsNoted(t *testing.T) {
 	require.EqualValues(t, 5, o.Present)
 }
 
+func TestWhatATruncationTookIsLostAndTheRestIsStored(t *testing.T) {
+	w := newWorld(t)
+	w.stored[8] = true // by an attempt before it
+	w.insert = []func(activities.InsertInput) error{func(activities.InsertInput) error {
+		return problem(activities.Trouble{Class: activities.Lost, Name: "KAFKA_TRUNCATED", Message: "torn", Gone: &activities.Gone{Truncated: true, From: 6}})
+	}}
+	w.env.ExecuteWorkflow(Ingest, batch.Batch{Group: "g", Topic: "t", Nonce: "n", Ranges: batch.Ranges{{First: 0, Last: 9}}, Limits: batch.Limits{BlockRecords: 100, BlockBytes: 1 << 20}})
+	require.NoError(t, w.env.GetWorkflowError())
+	var o batch.Outcome
+	require.NoError(t, w.env.GetWorkflowResult(&o))
+	require.True(t, o.Balanced())
+	require.EqualValues(t, 3, o.Lost) // 6, 7 and 9
+	require.EqualValues(t, 3, w.noted[activities.ExceptionLost])
+	require.EqualValues(t, 6, o.Stored)
+	require.EqualValues(t, 1, o.Present)
+}
+
 func TestATopicCountsAsDeletedOnlyWhenKafkaKeepsSayingSo(t *testing.T) {
 	gone := func(activities.InsertInput) error {
 		return problem(activities.Trouble{Class: activities.Lost, Name: "KAFKA_TOPIC_DELETED", Message: "gone", Gone: &activities.Gone{Partition: -1}})

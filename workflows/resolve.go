@@ -127,6 +127,10 @@ func (i *ingest) options() []Verb {
 	switch {
 	case !i.stuck:
 		return nil
+	case i.aside && i.state == blocked:
+		return []Verb{Retry}
+	case i.aside:
+		return nil
 	case i.letters != "" && i.state == blocked && i.view == nil:
 		return []Verb{Retry}
 	case i.letters != "" && i.state != blocked: // they are dead letters: to end it, terminate it

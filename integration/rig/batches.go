@@ -10,7 +10,7 @@ import (
 
 // OpenBatches is how many batches are running, by visibility.
 func (r *Rig) OpenBatches(ctx context.Context) (int64, error) {
-	return r.countBatches(ctx, `WorkflowType = "Ingest" AND ExecutionStatus = "Running"`)
+	return r.countBatches(ctx, `WorkflowType IN ("Ingest", "MakeWay") AND ExecutionStatus = "Running"`)
 }
 
 // Batches is how many batches there are and were.

@@ -67,7 +67,7 @@ func (r *Rig) Details(ctx context.Context, id string) (string, error) {
 // AwaitState waits until an open batch is in the state with the error, and answers it.
 func (r *Rig) AwaitState(ctx context.Context, state, name string) (b Batch, err error) {
 	err = r.Until(ctx, fmt.Sprintf("wait for a batch that is %s with %s", state, name), func(ctx context.Context) (bool, string) {
-		all, err := r.Find(ctx, `WorkflowType = "Ingest" AND ExecutionStatus = "Running"`)
+		all, err := r.Find(ctx, `WorkflowType IN ("Ingest", "MakeWay") AND ExecutionStatus = "Running"`)
 		for _, x := range all {
 			if x.State == state && (name == "" || x.Error == name) {
 				b = x
