@@ -11,19 +11,12 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/ai-backlog/ingest/integration/load"
-	"github.com/ai-backlog/ingest/integration/rig"
 )
 
 // Each of three brokers dies and comes back, one after the other, while records are sent and stored: among them the leader of every
 // partition, the coordinator of the group, and the controller of the cluster. A record is acknowledged when two of three have it.
 func TestABrokerOfThreeDiesUnderLoadAndEveryRecordEndsInOnePlace(t *testing.T) {
-	apache, err := rig.Apache()
-	require.NoError(t, err)
-	if !apache {
-		t.Skip("the stand-in is one broker only: make test-kafka")
-	}
-	t.Parallel()
-	s := newSceneOf(t, rig.Options{Brokers: 3})
+	s := newCluster(t)
 	s.send(1000)
 	s.exact()
 

@@ -18,13 +18,9 @@ import (
 // Kafka's own tool moves the group's offsets while no consumer runs: to the beginning, for one partition back, and forwards. All from
 // there on is present once; what was skipped forwards is nowhere, until a replay brings it.
 func TestOffsetsThatKafkasOwnToolResets(t *testing.T) {
-	chosen, err := stack.ChosenKafka()
-	require.NoError(t, err)
-	if chosen != stack.ApacheKafkaName {
-		t.Skip("the tool is Apache Kafka's: make test-kafka")
-	}
+	apacheNeeded(t)
 	t.Parallel()
-	s := newScene(t)
+	s := newSceneOf(t, rig.Options{Apache: true})
 	for p := range int32(4) {
 		s.sendTo(p, 300, 5)
 	}

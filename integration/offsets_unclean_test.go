@@ -12,9 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/ai-backlog/ingest/devstack/stack"
 	"github.com/ai-backlog/ingest/integration/load"
-	"github.com/ai-backlog/ingest/integration/rig"
 )
 
 // Of a partition's two brokers one is away while records are acknowledged by the other alone, and stored. Then that one dies, and the
@@ -90,18 +88,6 @@ func TestATopicThatAnUncleanElectionTruncatedIsResumed(t *testing.T) {
 	told := s.audit(0).Truncated
 	require.Positive(t, told)
 	require.LessOrEqual(t, told, int64(lost), "as far as the new records reach")
-}
-
-// newCluster is a scene on three brokers, of Apache Kafka.
-func newCluster(t *testing.T) *scene {
-	t.Helper()
-	chosen, err := stack.ChosenKafka()
-	require.NoError(t, err)
-	if chosen != stack.ApacheKafkaName {
-		t.Skip("the stand-in is one broker only: make test-kafka")
-	}
-	t.Parallel()
-	return newSceneOf(t, rig.Options{Brokers: 3})
 }
 
 // partitionOnTwo has the topic's partition 0 on two brokers only, of which one may lead without what the other has. They are

@@ -30,6 +30,7 @@ type Options struct {
 	Log        io.Writer     // what takes long the first time
 	Partitions int           // of each topic; 0: 4
 	Brokers    int           // more than one are Apache Kafka, whatever the environment says; 0: one
+	Apache     bool          // Kafka is Apache's, whatever the environment says
 	NoSync     bool          // the broker leaves flushing to the system
 	Retention  time.Duration // of Temporal's closed workflows; 0: 7 days
 	Memory     uint64        // bytes that ClickHouse may use; 0: 6 GB

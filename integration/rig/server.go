@@ -100,7 +100,7 @@ func (r *Rig) processes(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	if o.Brokers > 1 || o.Secure != nil {
+	if o.Apache || o.Brokers > 1 || o.Secure != nil {
 		name = stack.ApacheKafkaName
 	}
 	k, c, t := r.kafka(o), o.clickHouse(), o.temporal()

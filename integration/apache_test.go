@@ -1,0 +1,37 @@
+package integration
+
+import (
+	"os"
+	"os/exec"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ai-backlog/ingest/integration/rig"
+)
+
+// apacheNeeded skips the test on a machine that cannot run Apache Kafka, and fails it in CI.
+func apacheNeeded(t *testing.T) {
+	t.Helper()
+	in, err := rig.Containers()
+	require.NoError(t, err)
+	if in { // which have it with them
+		return
+	}
+	for _, program := range []string{"java", "mvn"} {
+		if _, err := exec.LookPath(program); err != nil {
+			if os.Getenv("CI") == "true" {
+				t.Fatalf("%v: in CI every test runs", err)
+			}
+			t.Skip(err)
+		}
+	}
+}
+
+// newCluster is a scene on three brokers, of Apache Kafka.
+func newCluster(t *testing.T) *scene {
+	t.Helper()
+	apacheNeeded(t)
+	t.Parallel()
+	return newSceneOf(t, rig.Options{Brokers: 3})
+}
