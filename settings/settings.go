@@ -60,6 +60,7 @@ var words = map[reflect.Type]string{
 	reflect.TypeFor[int]():           "number",
 	reflect.TypeFor[int32]():         "number",
 	reflect.TypeFor[int64]():         "number",
+	reflect.TypeFor[uint64]():        "number, not negative",
 	reflect.TypeFor[bool]():          "value: true or false",
 	reflect.TypeFor[time.Duration](): "duration, like 1s",
 	reflect.TypeFor[slog.Level]():    "level: debug, info, warn or error",

@@ -63,6 +63,9 @@ func (f resumeFlags) run(ctx context.Context, in io.Reader, out, log io.Writer) 
 	if err != nil {
 		return err
 	}
+	if f.topic == "" {
+		return errors.New("say which topic: --topic")
+	}
 	kind, ok := cfg.Topics.Kinds()[f.topic]
 	if !ok {
 		return fmt.Errorf("topic %q is none of those that are ingested: %s (TOPIC_LOGS, TOPIC_METRICS, TOPIC_EVENTS)", f.topic, strings.Join(cfg.Topics.Names(), ", "))

@@ -24,7 +24,7 @@ func TestEveryRecordEndsInOnePlaceThroughFaultsAloneAndMixed(t *testing.T) {
 	var table bytes.Buffer
 	cfg := Config{
 		Seconds: 60, Rate: 1000, Seed: 20261127, Out: filepath.Join(t.TempDir(), "table.md"), log: os.Stderr, table: &table,
-		Names: []string{"kill-worker", "freeze-consumer", "half-open", "too-many-parts", "memory-limit", "deploy"},
+		Names: []string{"kill-worker", "freeze-consumer", "half-open", "cut-network", "too-many-parts", "deploy"},
 	}
 	require.NoError(t, cfg.prepare())
 	ctx, cancel := context.WithTimeout(t.Context(), 18*time.Minute)
@@ -39,9 +39,9 @@ func TestEveryRecordEndsInOnePlaceThroughFaultsAloneAndMixed(t *testing.T) {
 }
 
 func TestSettingsThatMakeNoSenseAreToldAllAtOnce(t *testing.T) {
-	cfg := Config{Seconds: 1, Rate: 1, Records: -1, Names: []string{"kill-worker", "flood"}}
+	cfg := Config{Seconds: 1, Rate: 1, Records: -1, Names: []string{"kill-worker", "flood"}, Out: filepath.Join(t.TempDir(), "missing", "table.md")}
 	err := cfg.prepare()
-	for _, want := range []string{"CHAOS_SECONDS is 1", "CHAOS_RATE is 1", "CHAOS_RECORDS is -1", `CHAOS_FAULTS: there is no fault "flood": choose of kill-consumer, `} {
+	for _, want := range []string{"CHAOS_SECONDS is 1", "CHAOS_RATE is 1", "CHAOS_RECORDS is -1", "CHAOS_OUT: open ", `CHAOS_FAULTS: there is no fault "flood": choose of kill-consumer, `} {
 		require.ErrorContains(t, err, want)
 	}
 }

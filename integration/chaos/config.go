@@ -6,8 +6,10 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"strings"
 	"time"
 
+	"github.com/ai-backlog/ingest/devstack/stack"
 	"github.com/ai-backlog/ingest/integration/fault"
 	"github.com/ai-backlog/ingest/settings"
 )
@@ -22,6 +24,7 @@ type Config struct {
 	Old     string   `env:"CHAOS_OLD"`
 	Out     string   `env:"CHAOS_OUT"`
 
+	kafka  string // which one
 	faults []fault.Fault
 	log    io.Writer // what happens, as it does
 	table  io.Writer // the result
@@ -44,6 +47,20 @@ func (c *Config) prepare() (err error) {
 	}
 	if c.Records < 0 {
 		errs = append(errs, fmt.Errorf("CHAOS_RECORDS is %d: give how many records to send at least", c.Records))
+	}
+	if c.kafka, err = stack.ChosenKafka(); err != nil {
+		errs = append(errs, err)
+	}
+	if c.Out != "" { // now: an hour is too long to learn of a typo
+		f, err := os.OpenFile(c.Out, os.O_CREATE|os.O_WRONLY, 0o600)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("CHAOS_OUT: %w: give a file that can be written", err))
+		} else {
+			_ = f.Close()
+		}
+	}
+	for i, name := range c.Names {
+		c.Names[i] = strings.TrimSpace(name)
 	}
 	if c.faults, err = fault.Named(c.Names...); err != nil {
 		errs = append(errs, fmt.Errorf("CHAOS_FAULTS: %w", err))

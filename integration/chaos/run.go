@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -194,15 +195,14 @@ func (c *chaos) open(ctx context.Context) (out string) {
 
 // about prepares the other build, and names what runs.
 func (c *chaos) about(ctx context.Context, dir string) (versions string, err error) {
-	var other, clickhouse string
-	if c.target.Other, other, err = c.otherBuild(ctx, dir); err != nil {
-		return "", err
+	other, clickhouse := "none", ""
+	if slices.Contains(fault.Names(c.faults), "deploy") {
+		if c.target.Other, other, err = c.otherBuild(ctx, dir); err != nil {
+			return "", err
+		}
+		c.logf("deploys: %s", other)
 	}
-	c.logf("deploys: %s", other)
-	kafka, err := stack.ChosenKafka()
-	if err != nil {
-		return "", err
-	}
+	kafka := c.kafka
 	if kafka == stack.KafkaName {
 		kafka = "the stand-in"
 	}

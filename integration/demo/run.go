@@ -24,7 +24,7 @@ type options struct {
 
 // run is the whole demo; its error says which promise did not hold.
 func run(ctx context.Context, o options) error {
-	fmt.Fprintln(o.log, "The first run downloads ClickHouse (180 MB) and builds Temporal: five to ten minutes. Later runs take about half a minute.")
+	fmt.Fprintln(o.log, "The first run downloads ClickHouse (180 MB) and builds Temporal: five to ten minutes. Later runs take about a minute.")
 	ctx, cancel := context.WithTimeout(ctx, o.limit)
 	defer cancel()
 	dir, err := os.MkdirTemp("", "ai-backlog-demo-")
