@@ -57,6 +57,9 @@ func (p *Planner) plan(l Logs) (batch.Batch, bool) {
 		if first := min(r.First, log.End); first > at.Offset { // an open range may end above a truncated log
 			at.Offset, at.Epoch = first, log.Epoch
 		}
+		if at.Epoch < 0 && at.Offset <= log.End && !p.off.noLearn { // so that whoever reads the entry knows it too
+			at.Epoch = log.Epoch
+		}
 		next[part] = at
 		if r.Len() > 0 {
 			waiting = append(waiting, r)

@@ -167,3 +167,26 @@ func unknownEpoch(l lab) {
 func TestABatchKnowsItsRecordsThoughNothingElseWasPlannedOfThePartition(t *testing.T) {
 	scenario(t, opts{}, unknownEpoch)
 }
+
+// A group that begins at the end has planned nothing of the partition: its entry got
+// no epoch with a range, and only a look tells which one is below its position.
+func TestATopicWhosePositionsEpochWasLearnedIsResumed(t *testing.T) {
+	scenario(t, opts{latest: true}, func(l lab) {
+		p := l.procs[0]
+		l.logs[0] = Log{End: 10, Epoch: 3}
+		l.rounds(p, 5)
+		l.finish()
+		l.rounds(p, 5)
+		require.EqualValues(t, 10, l.commits[0].Offset)
+		l.logs[0], l.epochEnd[0] = Log{End: 14, Epoch: 4}, map[int32]int64{3: 6}
+		l.rounds(p, 10)
+		require.ErrorIs(t, p.err, ErrTruncated)
+		require.Equal(t, batch.Position{Offset: 10, Epoch: 3}, l.entry(int64(l.entries()) - 1).Next[0], "who asks to resume knows only that")
+		require.True(t, l.askResume())
+		l.rounds(p, 20)
+		require.NoError(t, p.err)
+		l.finish()
+		l.rounds(p, 5)
+		require.Equal(t, batch.Ranges{rng(0, 6, 13)}, l.entry(int64(l.entries())-1).Ranges)
+	})
+}
