@@ -50,6 +50,21 @@ func TestInsertsOfOneJobAtOnceStoreItOnce(t *testing.T) {
 	b.exact(1800)
 }
 
+// A server that was killed may know a token without the rows, and takes nothing under it any more. The look of the next turn finds
+// them absent, and that turn stores them.
+func TestALaterTurnStoresWhatTheServerHasTheTokenOfOnly(t *testing.T) {
+	b := setup(t)
+	b.produce(100, 1000)
+	j := b.job(99)
+	b.insert(j)
+	b.exec("DELETE FROM logs WHERE true")
+	b.insert(j)
+	b.exact(0)
+	j.Turn = 1
+	b.insert(j)
+	b.exact(200)
+}
+
 func TestInsertGoesOnBehindWhatWasAcknowledged(t *testing.T) {
 	b := setup(t)
 	b.produce(300, 50)

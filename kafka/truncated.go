@@ -15,16 +15,17 @@ import (
 
 // clip leaves out what an unclean election has put in the place of the range's
 // records: record batches of a newer epoch. It answers where the first of them
-// begins, -1 if there is none. Epochs never fall within a log.
+// begins, -1 if there is none. Epochs never fall within a log. Messages of formats
+// before that of Kafka 0.11 have none: they are older than any election of now.
 func (f *fetcher) clip(p *kmsg.FetchResponseTopicPartition) int64 {
-	const epochAt = 12 // behind first offset and length
-	for at := 0; f.epoch >= 0 && at+epochAt+4 <= len(p.RecordBatches); at += batchBytes(p.RecordBatches[at:]) {
+	const epochAt, magicAt = 12, 16 // behind first offset and length
+	for at := 0; f.epoch >= 0 && at+magicAt < len(p.RecordBatches); at += batchBytes(p.RecordBatches[at:]) {
 		head := p.RecordBatches[at:]
 		first := int64(binary.BigEndian.Uint64(head)) //nolint:gosec // as the wire has it
 		if first > f.rg.Last {
 			break
 		}
-		if int32(binary.BigEndian.Uint32(head[epochAt:])) > f.epoch { //nolint:gosec // as the wire has it
+		if head[magicAt] >= 2 && int32(binary.BigEndian.Uint32(head[epochAt:])) > f.epoch { //nolint:gosec // as the wire has it
 			p.RecordBatches = p.RecordBatches[:at]
 			return first
 		}

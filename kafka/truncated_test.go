@@ -1,11 +1,14 @@
 package kafka
 
 import (
+	"hash/crc32"
+	"strconv"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/ai-backlog/ingest/batch"
 )
@@ -64,4 +67,35 @@ func TestAnEndBelowTheRangeAloneIsNoProof(t *testing.T) {
 	require.ErrorIs(t, err, ErrTruncated)
 	var torn *TruncatedError
 	require.NotErrorAs(t, err, &torn)
+}
+
+// A log that is older than Kafka 0.11 has messages without a leader epoch: what is in
+// its place is a checksum.
+func TestMessagesOfOldFormatsHaveNoEpoch(t *testing.T) {
+	b := newBench(t)
+	b.produce(t, 20)
+	b.c.Fake(t).ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		b.c.Fake(t).KeepControl()
+		asked := req.(*kmsg.FetchRequest)
+		resp := asked.ResponseKind().(*kmsg.FetchResponse)
+		rt, rp := kmsg.NewFetchResponseTopic(), kmsg.NewFetchResponseTopicPartition()
+		rt.TopicID, rp.HighWatermark, rp.LastStableOffset = asked.Topics[0].TopicID, 20, 20
+		for o := asked.Topics[0].Partitions[0].FetchOffset; o < 20; o++ {
+			rp.RecordBatches = append(rp.RecordBatches, oldMessage(o)...)
+		}
+		rt.Partitions = append(rt.Partitions, rp)
+		resp.Topics = append(resp.Topics, rt)
+		return resp, nil, true
+	})
+	n, err := b.planned(0, 19, 0)
+	require.NoError(t, err)
+	require.Equal(t, 20, n)
+}
+
+func oldMessage(offset int64) []byte {
+	m := kmsg.MessageV1{Offset: offset, Magic: 1, Timestamp: 1, Value: []byte(strconv.FormatInt(offset, 10))}
+	const head, crc = 12, 4 // offset and size; the checksum is of what follows it
+	m.MessageSize = int32(len(m.AppendTo(nil)) - head)
+	m.CRC = int32(crc32.ChecksumIEEE(m.AppendTo(nil)[head+crc:]))
+	return m.AppendTo(nil)
 }

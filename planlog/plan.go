@@ -55,7 +55,10 @@ func (p *Planner) plan(l Logs) (batch.Batch, bool) {
 		lost, r := ahead(at, log, owned, p.off)
 		b.Lost = append(b.Lost, lost...)
 		if first := min(r.First, log.End); first > at.Offset { // an open range may end above a truncated log
-			at.Offset, at.Epoch = first, log.Epoch
+			at.Offset, at.Epoch = first, under(at, log)
+		}
+		if at.Epoch < 0 && at.Offset <= log.End && !p.off.noLearn { // so that whoever reads the entry knows it too
+			at.Epoch = log.Epoch
 		}
 		next[part] = at
 		if r.Len() > 0 {
@@ -69,11 +72,21 @@ func (p *Planner) plan(l Logs) (batch.Batch, bool) {
 	b.Ranges = share(waiting, limit)
 	for _, r := range b.Ranges {
 		at := next[r.Partition]
-		at.Offset, at.Epoch = r.Last+1, l.Partitions[r.Partition].Epoch
+		at.Offset, at.Epoch = r.Last+1, under(at, l.Partitions[r.Partition])
 		next[r.Partition] = at
 	}
 	b.Next = positions(next)
 	return b, true
+}
+
+// under is the leader epoch of what is planned up to the log's end. A leader whose
+// epoch is lower than the position's was replaced: what is planned on its word is read
+// from another, whose records are of the position's epoch.
+func under(at batch.Position, log Log) int32 {
+	if log.Epoch < 0 {
+		return log.Epoch
+	}
+	return max(at.Epoch, log.Epoch)
 }
 
 // entry is number n with nothing in it.

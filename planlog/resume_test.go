@@ -167,3 +167,51 @@ func unknownEpoch(l lab) {
 func TestABatchKnowsItsRecordsThoughNothingElseWasPlannedOfThePartition(t *testing.T) {
 	scenario(t, opts{}, unknownEpoch)
 }
+
+// A group that begins at the end has planned nothing of the partition: its entry got
+// no epoch with a range, and only a look tells which one is below its position.
+func TestATopicWhosePositionsEpochWasLearnedIsResumed(t *testing.T) {
+	scenario(t, opts{latest: true}, func(l lab) {
+		p := l.procs[0]
+		l.logs[0] = Log{End: 10, Epoch: 3}
+		l.rounds(p, 5)
+		l.finish()
+		l.rounds(p, 5)
+		require.EqualValues(t, 10, l.commits[0].Offset)
+		l.logs[0], l.epochEnd[0] = Log{End: 14, Epoch: 4}, map[int32]int64{3: 6}
+		l.rounds(p, 10)
+		require.ErrorIs(t, p.err, ErrTruncated)
+		require.Equal(t, batch.Position{Offset: 10, Epoch: 3}, l.entry(int64(l.entries()) - 1).Next[0], "who asks to resume knows only that")
+		require.True(t, l.askResume())
+		l.rounds(p, 20)
+		require.NoError(t, p.err)
+		l.finish()
+		l.rounds(p, 5)
+		require.Equal(t, batch.Ranges{rng(0, 6, 13)}, l.entry(int64(l.entries())-1).Ranges)
+	})
+}
+
+// A leader that was cut off when others were elected without it still answers, with records that no other has. What is planned on its
+// word is read from the one that leads, whose records there are good: they must not count as replaced.
+func TestAnEntryNeverGoesBackToTheEpochOfALeaderThatWasReplaced(t *testing.T) {
+	scenario(t, opts{}, func(l lab) {
+		p := l.procs[0]
+		l.rounds(p, 1)
+		l.logs[0] = Log{End: 10, Epoch: 3}
+		l.rounds(p, 5)
+		l.finish()
+		l.logs[0], l.epochEnd[0] = Log{End: 14, Epoch: 4}, map[int32]int64{3: 12} // 10 and 11 are of both
+		l.rounds(p, 5)
+		require.Equal(t, batch.Position{Offset: 14, Epoch: 4}, l.entry(2).Next[0])
+		l.finish()
+		l.logs[0] = Log{End: 20, Epoch: 3} // of the other one, from 12 on
+		l.rounds(p, 5)
+		require.Equal(t, batch.Ranges{rng(0, 14, 19)}, l.entry(3).Ranges)
+		require.EqualValues(t, 4, l.entry(3).Next[0].Epoch)
+		l.logs[0] = Log{End: 20, Epoch: 4}
+		l.finish()
+		l.rounds(p, 5)
+		require.NoError(t, p.err)
+		require.Empty(t, l.lost)
+	})
+}

@@ -28,6 +28,7 @@ type world struct {
 	refused map[int64]bool                           // by the server, whenever they are sent
 	taken   int                                      // how often it was asked what became of a block
 	listed  int                                      // ranges that a look lists at most; 0: any number
+	forgets int                                      // inserts that leave out an offset, and do not count it
 	start   int64                                    // Kafka's log start
 	insert  []func(activities.InsertInput) error     // one per attempt; nil goes through
 	route   []func(activities.DeadLetterInput) error // likewise
@@ -120,8 +121,14 @@ func (w *world) insertOnce(_ context.Context, in activities.InsertInput) (activi
 }
 
 func (w *world) store(in activities.InsertInput, out *activities.Inserted) {
+	forgotten := int64(-1)
+	if w.forgets > 0 {
+		w.forgets--
+		forgotten = in.Ranges[0].First
+	}
 	each(in.Ranges, func(o int64) {
 		switch {
+		case o == forgotten:
 		case w.holes[o]:
 			out.Holes++
 		case w.bad[o]:
@@ -212,6 +219,18 @@ func (w *world) run(t *testing.T) batch.Outcome {
 		require.Equal(t, 1, places, "offset %d", off)
 	}
 	return o
+}
+
+func TestABatchEndsOnlyWhenEachOffsetIsAccountedFor(t *testing.T) {
+	w := newWorld(t)
+	w.forgets = 2
+	require.EqualValues(t, 10, w.run(t).Stored)
+	require.NotContains(t, w.states, string(blocked))
+
+	w = newWorld(t)
+	w.forgets = 10
+	require.EqualValues(t, 10, w.run(t).Stored)
+	require.Contains(t, w.states, string(blocked), "turns that change nothing are told of")
 }
 
 func TestAGoodBatchTakesOneTurn(t *testing.T) {
