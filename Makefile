@@ -12,7 +12,7 @@ DEVSTACK := bin/devstack
 RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 MODULES := . devstack integration
 # Tests of a package on its own; those of integration also build programs and wait through outages.
-TIMEOUT := 15m
+TIMEOUT := 25m
 INTEGRATION_TIMEOUT := 40m
 
 .PHONY: help
