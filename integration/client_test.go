@@ -209,6 +209,19 @@ func (s *town) storm(faults []fault) {
 		g.Go(func() error { return f(ctx, s, rand.New(rand.NewPCG(seed, uint64(i)))) }) //nolint:gosec // reproducible on purpose
 	}
 	require.NoError(s.t, g.Wait())
+	had := s.byKafka()
+	require.NoError(s.t, s.Until(s.ctx, "agents send to Kafka again", func(context.Context) (bool, string) {
+		has := s.byKafka()
+		return has > had, fmt.Sprintf("%d records, and %d before", has, had)
+	}))
+}
+
+// byKafka is how many records Kafka has.
+func (s *town) byKafka() (has int64) {
+	for _, t := range allTopics {
+		has += s.offsets(t)
+	}
+	return has
 }
 
 // leave has every agent end, and requires that it left nothing behind.
@@ -236,10 +249,7 @@ func (s *town) leave() {
 func (s *town) ingested() {
 	s.t.Helper()
 	require.NoError(s.t, s.Until(s.ctx, "wait for what Kafka has", func(context.Context) (bool, string) {
-		var has int64
-		for _, t := range allTopics {
-			has += s.offsets(t)
-		}
+		has := s.byKafka()
 		rows := s.count("SELECT count() FROM " + numbered + " WHERE _partition >= 0")
 		return rows == has, fmt.Sprintf("%d rows of %d", rows, has)
 	}))
