@@ -102,6 +102,20 @@ func listening(port int) bool {
 	return false
 }
 
+// comesFree waits for a moment: a child that was forked while somebody looked whether the port is free has that socket until it
+// executes its program, which on a busy machine takes a while.
+func comesFree(port int) bool {
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for range 60 {
+		if !listening(port) {
+			return true
+		}
+		<-tick.C
+	}
+	return false
+}
+
 func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
 // lockFile opens the file and takes the flock; closing the file, or the end of the process, lets it go.

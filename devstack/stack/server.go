@@ -153,7 +153,7 @@ func (s *Server) launch() (*process, error) {
 // spawn checks the ports first, because some servers go on without one that is taken.
 func (s *Server) spawn(lock io.Closer) (*process, error) {
 	for _, r := range s.firm() {
-		if r.port != 0 && listening(r.port) {
+		if r.port != 0 && !comesFree(r.port) {
 			return nil, fmt.Errorf("port %d is taken", r.port)
 		}
 	}
