@@ -3,9 +3,11 @@ package integration
 import (
 	"os"
 	"os/exec"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/ai-backlog/ingest/integration/rig"
 )
@@ -34,4 +36,23 @@ func newCluster(t *testing.T) *scene {
 	apacheNeeded(t)
 	t.Parallel()
 	return newSceneOf(t, rig.Options{Brokers: 3})
+}
+
+// keepSending sends n records at a time until it is stopped, which returns when each is acknowledged.
+func (s *scene) keepSending(n int) (stop func()) {
+	var sending errgroup.Group
+	var over atomic.Bool
+	sending.Go(func() error {
+		for !over.Load() {
+			if err := s.Produce(s.ctx, s.gen, n, &s.sent, nil); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return func() {
+		s.t.Helper()
+		over.Store(true)
+		require.NoError(s.t, sending.Wait())
+	}
 }

@@ -3,12 +3,10 @@ package integration
 import (
 	"context"
 	"fmt"
-	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kadm"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/ai-backlog/ingest/integration/load"
 )
@@ -20,16 +18,7 @@ func TestABrokerOfThreeDiesUnderLoadAndEveryRecordEndsInOnePlace(t *testing.T) {
 	s.send(1000)
 	s.exact()
 
-	var sending errgroup.Group
-	var over atomic.Bool
-	sending.Go(func() error {
-		for !over.Load() {
-			if err := s.Produce(s.ctx, s.gen, 1000, &s.sent, nil); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	stop := s.keepSending(1000)
 	for _, broker := range s.Brokers {
 		s.more(5000)
 		require.NoError(t, broker.Kill())
@@ -37,8 +26,7 @@ func TestABrokerOfThreeDiesUnderLoadAndEveryRecordEndsInOnePlace(t *testing.T) {
 		require.NoError(t, broker.Start(s.ctx))
 		s.whole()
 	}
-	over.Store(true)
-	require.NoError(t, sending.Wait())
+	stop()
 	s.exact()
 	t.Logf("%d records", s.sent.Good.Load()+s.sent.Broken.Load())
 	s.clean(topics...)

@@ -15,7 +15,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/ai-backlog/ingest/batch"
-	"github.com/ai-backlog/ingest/devstack/stack"
 	"github.com/ai-backlog/ingest/integration/load"
 	"github.com/ai-backlog/ingest/integration/rig"
 	"github.com/ai-backlog/ingest/kafka"
@@ -25,11 +24,7 @@ import (
 // moment, says that an epoch ends below what it, or another, said was there under it; and whoever reads what was there under an
 // epoch gets every record, then and later: none is of a newer epoch than its end was.
 func TestNoRecordIsTakenForAnotherWhileLeadersMove(t *testing.T) {
-	chosen, err := stack.ChosenKafka()
-	require.NoError(t, err)
-	if chosen != stack.ApacheKafkaName {
-		t.Skip("the stand-in is one broker only: make test-kafka")
-	}
+	apacheNeeded(t)
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Minute)
 	defer cancel()

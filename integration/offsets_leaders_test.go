@@ -2,12 +2,10 @@ package integration
 
 import (
 	"slices"
-	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kadm"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/ai-backlog/ingest/integration/load"
 )
@@ -18,16 +16,7 @@ func TestLeadersThatMoveAndBrokersThatRestartUnderLoadLoseNothing(t *testing.T) 
 	s := newCluster(t)
 	s.send(1000)
 	s.exact()
-	var sending errgroup.Group
-	var over atomic.Bool
-	sending.Go(func() error {
-		for !over.Load() {
-			if err := s.Produce(s.ctx, s.gen, 500, &s.sent, nil); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	stop := s.keepSending(500)
 	adm := kadm.NewClient(s.Client)
 	for _, broker := range s.Brokers {
 		var to kadm.AlterPartitionAssignmentsReq
@@ -53,8 +42,7 @@ func TestLeadersThatMoveAndBrokersThatRestartUnderLoadLoseNothing(t *testing.T) 
 		require.NoError(t, broker.Start(s.ctx))
 		s.whole()
 	}
-	over.Store(true)
-	require.NoError(t, sending.Wait())
+	stop()
 	s.exact()
 	require.NotContains(t, s.consumer.Log(), "truncated below")
 	for _, topic := range topics {
