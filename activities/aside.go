@@ -230,8 +230,8 @@ func (m mover) count(ctx context.Context, table, where string) (int64, error) {
 	return int64(n), nil //nolint:gosec // rows of a table
 }
 
-// rows moves the rows of the table. A mutation that is on its way already is waited
-// for by asking for another one only when nothing else changes the table.
+// rows moves the rows of the table, and waits for it. A mutation of an attempt that
+// died goes on beside this one: each moves what the other has not.
 func (m mover) rows(ctx context.Context, table string) error {
 	where := m.lost() + m.old("_inserted_at")
 	n, err := m.count(ctx, table, where)
