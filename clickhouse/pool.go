@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"time"
 
@@ -145,7 +146,17 @@ func unsent(err error, doing string, args ...any) *Failure {
 // would notice an end only between packets, and has no deadline within one.
 func (c *conn) do(ctx context.Context, q ch.Query) error {
 	defer c.watch(ctx)()
-	return c.Do(ctx, q)
+	return ended(ctx, c.Do(ctx, q))
+}
+
+// ended is err with why: after the end of its context an operation fails of
+// whatever broke first, the connection that was cut for it, or a deadline. What
+// the server said stays as it is.
+func ended(ctx context.Context, err error) error {
+	if end := ctx.Err(); err != nil && end != nil && !errors.Is(err, end) && !ch.IsException(err) {
+		return fmt.Errorf("%w: %w", end, err)
+	}
+	return err
 }
 
 func (c *conn) ping(ctx context.Context) error {
