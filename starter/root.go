@@ -17,7 +17,7 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true, // an error is one line
 		SilenceErrors: true,
 	}
-	root.AddCommand(newSend(), newBatches(), newResolve(), newReplay(), newRedrive(), newDeadLetters(), newAudit(), newResume())
+	root.AddCommand(newSend(), newBatches(), newResolve(), newReplay(), newRedrive(), newDeadLetters(), newAudit(), newResume(), newStatus())
 	return root
 }
 
