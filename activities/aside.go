@@ -44,6 +44,9 @@ type Aside struct {
 func (a *Activities) PlanAside(ctx context.Context, in AsideInput) (out Aside, err error) {
 	err = blips(ctx, func() error {
 		out = Aside{}
+		if err := a.Looker.Level(ctx, "ingest_exceptions"); err != nil {
+			return err
+		}
 		var ms int64
 		if err := a.Queries.QueryRow(ctx, "SELECT toUnixTimestamp64Milli(now64(3))").Scan(&ms); err != nil {
 			return clickhouse.Wrap(err, "ask the server for its time")
@@ -77,7 +80,12 @@ func (a *Activities) KeepLetters(ctx context.Context, in AsideInput) (int64, err
 	_, stop := beating(ctx, 0)
 	defer stop()
 	m := mover{a, in}
-	err := blips(ctx, func() error { return m.letters(ctx) })
+	err := blips(ctx, func() error {
+		if err := a.Looker.Level(ctx, deadLetters); err != nil {
+			return err
+		}
+		return m.letters(ctx)
+	})
 	var kept int64
 	if err == nil {
 		kept, err = m.count(ctx, deadLetters, m.kept(in.Truncated))
@@ -108,7 +116,10 @@ func (a *Activities) KeepRows(ctx context.Context, in AsideInput) (out Kept, err
 	_, stop := beating(ctx, 0)
 	defer stop()
 	m := mover{a, in}
-	if err = m.rows(ctx, kind.Table()); err == nil {
+	if err = a.Looker.Level(ctx, kind.Table(), "ingest_exceptions", deadLetters); err == nil {
+		err = m.rows(ctx, kind.Table())
+	}
+	if err == nil {
 		err = m.notes(ctx)
 	}
 	if err == nil {
@@ -288,8 +299,9 @@ func (m mover) letters(ctx context.Context) error {
 	return errors.New("dead letters that were copied aside are not there")
 }
 
+// remove is over when no replica has them: a look takes a letter for its record, whichever it asks.
 func (m mover) remove(ctx context.Context, where string) error {
-	ctx = driver.Context(ctx, driver.WithSettings(driver.Settings{"lightweight_deletes_sync": 1}))
+	ctx = driver.Context(ctx, driver.WithSettings(driver.Settings{"lightweight_deletes_sync": 2}))
 	if err := m.a.Queries.Exec(ctx, "DELETE FROM dead_letters WHERE "+where); err != nil {
 		return clickhouse.Wrap(err, "remove dead letters of %s that were copied aside", m.in.Topic)
 	}

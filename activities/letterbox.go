@@ -192,10 +192,11 @@ func (a *Activities) Mark(ctx context.Context, j Job) (int64, error) {
 	return stored.Len(), nil
 }
 
-// bigQuery lets a statement name some thousand offsets, and waits for mutations.
+// bigQuery lets a statement name some thousand offsets, and waits for mutations, on every replica if there are some: what a look finds
+// must not depend on which it asks.
 func bigQuery(ctx context.Context) context.Context {
 	return driver.Context(ctx, driver.WithSettings(driver.Settings{
-		"limit": 0, "offset": 0, "result_overflow_mode": "throw", "read_overflow_mode": "throw", "mutations_sync": 1, "max_query_size": 64 << 20, "max_ast_elements": 10_000_000, "max_expanded_ast_elements": 10_000_000,
+		"limit": 0, "offset": 0, "result_overflow_mode": "throw", "read_overflow_mode": "throw", "mutations_sync": 2, "max_query_size": 64 << 20, "max_ast_elements": 10_000_000, "max_expanded_ast_elements": 10_000_000,
 	}))
 }
 

@@ -23,11 +23,14 @@ const auditTimeout = 2 * time.Minute
 func (l *Looker) Held(ctx context.Context, table string, id batch.TopicID, r batch.Range) (held, doubled *batch.Bitmap, err error) {
 	ctx, cancel := auditing(ctx)
 	defer cancel()
-	q := question{l.conn, table, id}
-	held, twice, err := q.abnormal(ctx, r, "")
-	if err == nil {
-		doubled, err = q.twice(ctx, r, twice)
-	}
+	err = l.on(ctx, table, func(ask asker) (err error) {
+		q := question{ask, table, id}
+		var twice batch.Range
+		if held, twice, err = q.abnormal(ctx, r, ""); err == nil {
+			doubled, err = q.twice(ctx, r, twice)
+		}
+		return err
+	})
 	if err != nil {
 		return nil, nil, Wrap(err, "audit %s", table)
 	}
@@ -37,10 +40,13 @@ func (l *Looker) Held(ctx context.Context, table string, id batch.TopicID, r bat
 // Unsettled is which offsets of the range are dead letters in a state other than
 // redriven: a row of the same offset has no business to be there. The state is
 // in no projection, so the topic's dead letters are scanned. Errors are *Failure.
-func (l *Looker) Unsettled(ctx context.Context, table string, id batch.TopicID, r batch.Range) (*batch.Bitmap, error) {
+func (l *Looker) Unsettled(ctx context.Context, table string, id batch.TopicID, r batch.Range) (held *batch.Bitmap, err error) {
 	ctx, cancel := auditing(ctx)
 	defer cancel()
-	held, _, err := question{l.conn, table, id}.abnormal(ctx, r, " AND state != 'redriven'")
+	err = l.on(ctx, table, func(ask asker) (err error) {
+		held, _, err = question{ask, table, id}.abnormal(ctx, r, " AND state != 'redriven'")
+		return err
+	})
 	if err != nil {
 		return nil, Wrap(err, "audit the states of %s", table)
 	}
@@ -68,7 +74,7 @@ func (q question) abnormal(ctx context.Context, r batch.Range, and string) (held
 		fmt.Sprintf("SELECT *, max(word) OVER () AS end, word - lagInFrame(word, 1, toInt64(%d)) OVER (ORDER BY word ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) - 1 AS gap FROM (", first-1) +
 		"SELECT " + wordColumns + q.where(first, last, r, and) + " GROUP BY _topic_id, _partition, intDiv(_offset, 64)))" +
 		" WHERE n != u OR u != 64 OR gap != 0 OR word = end ORDER BY word"
-	rows, err := q.conn.Query(ctx, sql)
+	rows, err := q.ask(ctx, sql)
 	if err != nil {
 		return nil, twice, err
 	}
@@ -100,7 +106,7 @@ func (q question) twice(ctx context.Context, r, within batch.Range) (*batch.Bitm
 	if within.Len() == 0 {
 		return doubled, nil
 	}
-	rows, err := q.conn.Query(ctx, "SELECT _offset"+q.where(within.First/wordSize, within.Last/wordSize, r, "")+" GROUP BY _offset HAVING count() > 1")
+	rows, err := q.ask(ctx, "SELECT _offset"+q.where(within.First/wordSize, within.Last/wordSize, r, "")+" GROUP BY _offset HAVING count() > 1")
 	if err != nil {
 		return nil, err
 	}

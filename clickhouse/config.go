@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -28,6 +29,7 @@ type Config struct {
 	User        string   `env:"CLICKHOUSE_USER" envDefault:"default"`
 	Password    string   `env:"CLICKHOUSE_PASSWORD" json:"-"`
 	Database    string   `env:"CLICKHOUSE_DATABASE" envDefault:"default"`
+	Cluster     string   `env:"CLICKHOUSE_CLUSTER"` // of one shard, whose replicas have the tables; empty: one server has them
 	Secure      bool     `env:"CLICKHOUSE_SECURE" envDefault:"false"`
 	CALocation  string   `env:"CLICKHOUSE_CA_LOCATION"` // PEM file; empty: the system's authorities
 	Compression string   `env:"CLICKHOUSE_COMPRESSION" envDefault:"none"`
@@ -57,6 +59,9 @@ func (c Config) Addresses() []string {
 	return out
 }
 
+// clusterName is what names of clusters are made of: they are elements of the server's XML.
+var clusterName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*$`)
+
 // Validate reports every problem at once, each with its variable and what to do.
 func (c Config) Validate() error {
 	var errs []error
@@ -73,6 +78,7 @@ func (c Config) Validate() error {
 	problem(c.Port < 1 || c.Port > 65535, "CLICKHOUSE_PORT is %d: give the port of the native protocol, usually 9000, with TLS 9440", c.Port)
 	problem(c.User == "", "CLICKHOUSE_USER is empty: give a user, or leave it unset for the user default")
 	problem(c.Database == "", "CLICKHOUSE_DATABASE is empty: give a database, or leave it unset for the database default")
+	problem(c.Cluster != "" && !clusterName.MatchString(c.Cluster), "CLICKHOUSE_CLUSTER is %q: give the name of a cluster as in system.clusters, of letters, digits, dots, - and _", c.Cluster)
 	problem(c.Compression != "none" && c.Compression != "lz4", "CLICKHOUSE_COMPRESSION is %q: give none, or lz4 over a slow network", c.Compression)
 	problem(c.CALocation != "" && !c.Secure, "CLICKHOUSE_CA_LOCATION is set but CLICKHOUSE_SECURE is not: set CLICKHOUSE_SECURE=true for TLS")
 	if _, err := c.tls(); err != nil {

@@ -46,6 +46,15 @@ func TestValidateNamesEveryVariableAtOnce(t *testing.T) {
 	require.ErrorContains(t, bad.Validate(), "CLICKHOUSE_SECURE=true")
 	bad.Secure, bad.CALocation = true, junk+".missing"
 	require.ErrorContains(t, bad.Validate(), "CLICKHOUSE_CA_LOCATION")
+	for name, fits := range map[string]bool{"main": true, "a-b.c_1": true, "a b": false, "x'": false, "a`": false, "{cluster}": false, "-a": false} {
+		bad = good
+		bad.Cluster = name
+		if err := bad.Validate(); fits {
+			require.NoError(t, err, name)
+		} else {
+			require.ErrorContains(t, err, "CLICKHOUSE_CLUSTER is \""+name+"\": give the name of a cluster as in system.clusters")
+		}
+	}
 	bad = good
 	bad.Hosts = []string{"http://a"}
 	require.ErrorContains(t, bad.Validate(), "not a URL")

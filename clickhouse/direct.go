@@ -103,7 +103,7 @@ func (d *Doubles) some(ctx context.Context) (some bool, err error) {
 	var held batch.Range
 	var bucket int64
 	var n uint64
-	q := question{d.conn, d.rows.Table, batch.TopicID{}}
+	q := question{pool(d.conn), d.rows.Table, batch.TopicID{}}
 	err = q.each(ctx, bucketColumns, "intDiv(_offset, 1024)", []unit{{partition: d.rows.Partition}}, []any{&held.Partition, &bucket, &n, &held.First, &held.Last},
 		func() { some = some || n > 0 })
 	if err != nil {

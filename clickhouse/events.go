@@ -3,6 +3,7 @@ package clickhouse
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,17 +18,21 @@ const idsPerQuestion = 4096
 // they keep the question to the parts of those months. Errors are *Failure.
 func (l *Looker) DirectEvents(ctx context.Context, table, topic string, from, to time.Time, ids []uuid.UUID) (map[uuid.UUID]bool, error) {
 	there := map[uuid.UUID]bool{}
-	for len(ids) > 0 {
-		n := min(len(ids), idsPerQuestion)
-		if err := l.directEvents(ctx, table, topic, from, to, ids[:n], there); err != nil {
-			return nil, Wrap(err, "look for events in %s", table)
+	err := l.on(ctx, table, func(ask asker) error {
+		for some := range slices.Chunk(ids, idsPerQuestion) {
+			if err := directEvents(ctx, ask, table, topic, from, to, some, there); err != nil {
+				return err
+			}
 		}
-		ids = ids[n:]
+		return nil
+	})
+	if err != nil {
+		return nil, Wrap(err, "look for events in %s", table)
 	}
 	return there, nil
 }
 
-func (l *Looker) directEvents(ctx context.Context, table, topic string, from, to time.Time, ids []uuid.UUID, there map[uuid.UUID]bool) error {
+func directEvents(ctx context.Context, ask asker, table, topic string, from, to time.Time, ids []uuid.UUID, there map[uuid.UUID]bool) error {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
 	var list strings.Builder
@@ -37,7 +42,7 @@ func (l *Looker) directEvents(ctx context.Context, table, topic string, from, to
 		}
 		list.WriteString("'" + id.String() + "'")
 	}
-	rows, err := l.conn.Query(ctx, fmt.Sprintf("SELECT DISTINCT event_id FROM %s WHERE _topic = ? AND _topic_id = toUUID('%s') AND _partition = -1"+
+	rows, err := ask(ctx, fmt.Sprintf("SELECT DISTINCT toString(event_id) FROM %s WHERE _topic = ? AND _topic_id = toUUID('%s') AND _partition = -1"+
 		" AND timestamp BETWEEN fromUnixTimestamp64Micro(%d) AND fromUnixTimestamp64Micro(%d) AND event_id IN (%s)",
 		Quote(table), uuid.Nil, from.UnixMicro(), to.UnixMicro(), list.String()), topic)
 	if err != nil {
@@ -45,8 +50,12 @@ func (l *Looker) directEvents(ctx context.Context, table, topic string, from, to
 	}
 	defer func() { _ = rows.Close() }()
 	for rows.Next() {
-		var id uuid.UUID
-		if err := rows.Scan(&id); err != nil {
+		var text string
+		if err := rows.Scan(&text); err != nil {
+			return err
+		}
+		id, err := uuid.Parse(text)
+		if err != nil {
 			return err
 		}
 		there[id] = true

@@ -35,7 +35,7 @@ func (i *Inserter) Insert(ctx context.Context, table string, in proto.Input, tok
 	if err != nil {
 		return err
 	}
-	q := ch.Query{Body: into(i.cfg.Database, table, in), QueryID: token, Input: in, Settings: append(settings(ctx, token), extra...)}
+	q := ch.Query{Body: into(i.cfg.Database, table, in), QueryID: token, Input: in, Settings: append(i.cfg.settings(ctx, token), extra...)}
 	if err := c.do(ctx, q); err != nil {
 		_ = c.Close()
 		return Wrap(err, "insert into %s", table)
@@ -46,20 +46,20 @@ func (i *Inserter) Insert(ctx context.Context, table string, in proto.Input, tok
 
 // settings are those that the promise rests on. A server that does not know one
 // refuses the insert.
-func settings(ctx context.Context, token string) []ch.Setting {
+func (c Config) settings(ctx context.Context, token string) []ch.Setting {
 	left := InsertTimeout
 	if d, ok := ctx.Deadline(); ok {
 		left = min(left, max(time.Until(d), time.Second))
 	}
 	set := func(key, value string) ch.Setting { return ch.Setting{Key: key, Value: value, Important: true} }
-	return []ch.Setting{
+	return append(c.quorum(left), []ch.Setting{
 		set("insert_deduplicate", "1"),
 		set("insert_deduplication_token", token),
 		set("deduplicate_blocks_in_dependent_materialized_views", "1"),          // else a resend doubles every view
 		set("throw_on_max_partitions_per_insert_block", "0"),                    // a batch that spans years is legal
 		set("max_execution_time", strconv.Itoa(int(math.Ceil(left.Seconds())))), // the client's deadline, by the server's clock
 		set("async_insert", "0"),                                                // an answer means stored
-	}
+	}...)
 }
 
 // into is the statement; without a database it is for a temporary table. ch-go's

@@ -23,20 +23,49 @@ const (
 
 // Looker asks which offsets a table holds. It only reads.
 type Looker struct {
-	conn driver.Conn
+	conn     driver.Conn
+	replicas *replicas // nil: there is one server
 }
 
-// NewLooker looks into the tables of the connection's database.
+// NewLooker looks into the tables of the connection's database, on one server.
 func NewLooker(conn driver.Conn) *Looker { return &Looker{conn: conn} }
+
+// LookerOf is a Looker for what is configured: with CLICKHOUSE_CLUSTER one that sees, on any replica, what all of them have
+// acknowledged. Close it; the connection stays open.
+func LookerOf(c Config, conn driver.Conn) (*Looker, error) {
+	l := NewLooker(conn)
+	if c.Cluster == "" {
+		return l, nil
+	}
+	var err error
+	l.replicas, err = newReplicas(c)
+	return l, err
+}
+
+// Close ends connections of its own.
+func (l *Looker) Close() error {
+	if l.replicas == nil {
+		return nil
+	}
+	return l.replicas.db.Close()
+}
+
+// on puts questions about the table where the answer is whole.
+func (l *Looker) on(ctx context.Context, table string, questions func(asker) error) error {
+	if l.replicas == nil {
+		return questions(pool(l.conn))
+	}
+	return l.replicas.with(ctx, table, questions)
+}
 
 // Look answers which offsets of the ranges the table holds, exactly: sorted, and
 // clipped to the ranges. duplicates counts rows beyond one for an offset, in the
 // words of 64 offsets that the ranges touch, so at their ends it may count a
 // neighbour's.
 //
-// It sees every insert that was acknowledged before by the server that answers;
-// with replicas that is another's insert only with a quorum. It does not see one
-// that is still in flight, and says nothing of materialized views.
+// It sees every insert that was acknowledged before: of one server, or of any
+// replica of the cluster that is configured. It does not see one that is still in
+// flight, and says nothing of materialized views.
 //
 // Both questions are answered by aggregate projections inside the parts, so they
 // cost the same at any size of the table; parts without the projections are
@@ -46,11 +75,14 @@ func (l *Looker) Look(ctx context.Context, table string, id batch.TopicID, range
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
 	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(whole))
-	q := question{l.conn, table, id}
-	maybe, err := q.touched(ctx, ranges.Sort())
-	if err == nil && len(maybe) > 0 {
-		present, duplicates, err = q.bitmaps(ctx, maybe)
-	}
+	err = l.on(ctx, table, func(ask asker) error {
+		q := question{ask, table, id}
+		maybe, err := q.touched(ctx, ranges.Sort())
+		if err == nil && len(maybe) > 0 {
+			present, duplicates, err = q.bitmaps(ctx, maybe)
+		}
+		return err
+	})
 	if err != nil {
 		return nil, 0, Wrap(err, "look into %s", table)
 	}
@@ -67,7 +99,7 @@ var whole = clickhouse.Settings{
 
 // question is what both looks have in common.
 type question struct {
-	conn  driver.Conn
+	ask   asker
 	table string
 	id    batch.TopicID
 }
@@ -76,7 +108,7 @@ type question struct {
 func (q question) each(ctx context.Context, columns, unitOf string, us []unit, dest []any, row func()) error {
 	sql := "SELECT _partition, " + columns + " FROM " + Quote(q.table) + " WHERE _topic_id = '" + q.id.String() + "'" +
 		" AND (_partition, " + unitOf + ") IN (" + tuples(us) + ") GROUP BY _topic_id, _partition, " + unitOf
-	rows, err := q.conn.Query(ctx, sql)
+	rows, err := q.ask(ctx, sql)
 	if err != nil {
 		return err
 	}

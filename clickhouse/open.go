@@ -41,6 +41,12 @@ func (c Config) options() (*clickhouse.Options, error) {
 		ConnOpenStrategy: clickhouse.ConnOpenInOrder,
 		ClientInfo:       clickhouse.ClientInfo{Products: []struct{ Name, Version string }{{Name: clientName}}},
 	}
+	if c.Cluster != "" {
+		o.Settings = clickhouse.Settings{}
+		for _, q := range c.quorum(InsertTimeout) {
+			o.Settings[q.Key] = q.Value
+		}
+	}
 	if c.Compression == "lz4" {
 		o.Compression = &clickhouse.Compression{Method: clickhouse.CompressionLZ4}
 	}
@@ -68,10 +74,19 @@ func CreateDatabase(ctx context.Context, c Config) error {
 	if n > 0 {
 		return nil
 	}
-	if err := conn.Exec(ctx, "CREATE DATABASE IF NOT EXISTS "+Quote(name)); err != nil {
+	if err := conn.Exec(ctx, CreateDatabaseSQL(name, c.Cluster)); err != nil {
 		return Wrap(err, "create database %s", name)
 	}
 	return nil
+}
+
+// CreateDatabaseSQL is the statement, for every server of the cluster if one is named.
+func CreateDatabaseSQL(name, cluster string) string {
+	sql := "CREATE DATABASE IF NOT EXISTS " + Quote(name)
+	if cluster != "" {
+		sql += " ON CLUSTER " + Quote(cluster)
+	}
+	return sql
 }
 
 // Quote makes an identifier of any name.

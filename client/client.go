@@ -77,7 +77,9 @@ func New(cfg Config) (*Client, error) {
 		if c.queries, err = clickhouse.Open(cfg.ClickHouse); err != nil {
 			return nil, err
 		}
-		c.looker = clickhouse.NewLooker(c.queries)
+		if c.looker, err = clickhouse.LookerOf(cfg.ClickHouse, c.queries); err != nil {
+			return nil, err
+		}
 	}
 	return c, nil
 }

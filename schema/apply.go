@@ -14,6 +14,8 @@ import (
 // Options say where the tables are, and how long rows are kept.
 type Options struct {
 	Database string
+	// Cluster is where the tables live as replicas of each other; empty: on one server.
+	Cluster string
 	// TTLDays is after how many days of their timestamp logs, metrics and events
 	// are deleted; 0 leaves the tables' expiry as it is, at first: never. Dead
 	// letters do not expire.
@@ -34,6 +36,9 @@ func Apply(ctx context.Context, conn driver.Conn, o Options) error {
 		return err
 	}
 	if err := mismatch(o.Database, have, false); err != nil {
+		return err
+	}
+	if err := a.cluster(ctx, have); err != nil {
 		return err
 	}
 	denied := a.migrate(ctx, have)
@@ -68,7 +73,8 @@ func (a applier) exec(ctx context.Context, sql, doing string, args ...any) error
 // migrate runs what is not recorded as applied; everything, if a table is
 // missing: it was dropped.
 func (a applier) migrate(ctx context.Context, have map[string]found) error {
-	all, err := migrations(a.Database)
+	at := layoutOf(a.Options)
+	all, err := migrations(at)
 	if err != nil {
 		return err
 	}
@@ -84,14 +90,12 @@ func (a applier) migrate(ctx context.Context, have map[string]found) error {
 	if len(applied) == len(all) {
 		return nil
 	}
-	db := clickhouse.Quote(a.Database)
 	if len(have) == 0 {
 		if err := a.createDatabase(ctx); err != nil {
 			return err
 		}
 	}
-	if err := a.exec(ctx, "CREATE TABLE IF NOT EXISTS "+db+"."+records+" (version UInt32, name String, at DateTime64(3, 'UTC') DEFAULT now64(3)) "+
-		"ENGINE = MergeTree ORDER BY version SETTINGS non_replicated_deduplication_window = 100000", "create table %s.%s", a.Database, records); err != nil {
+	if err := a.exec(ctx, at.records(), "create table %s.%s", a.Database, records); err != nil {
 		return err
 	}
 	for _, m := range all {
@@ -110,6 +114,11 @@ func (a applier) migrate(ctx context.Context, have map[string]found) error {
 
 // records is the table of applied migrations.
 const records = "ingest_migrations"
+
+func (l layout) records() string {
+	return "CREATE TABLE IF NOT EXISTS " + l.Database + "." + records + l.OnCluster + " (version UInt32, name String, at DateTime64(3, 'UTC') DEFAULT now64(3)) " +
+		"ENGINE = " + l.MergeTree + " ORDER BY version SETTINGS " + l.Window
+}
 
 // record is exact by its token, whoever runs it.
 func (a applier) record(ctx context.Context, m migration) error {
@@ -142,5 +151,5 @@ func (a applier) createDatabase(ctx context.Context) error {
 	if n > 0 {
 		return nil
 	}
-	return a.exec(ctx, "CREATE DATABASE IF NOT EXISTS "+clickhouse.Quote(a.Database), "create database %s", a.Database)
+	return a.exec(ctx, clickhouse.CreateDatabaseSQL(a.Database, a.Cluster), "create database %s", a.Database)
 }

@@ -21,6 +21,17 @@ type Warning string
 // every partition of the table that it touches.
 const minWindow = 10_000
 
+// minWindowTime is for how long, in seconds, a replicated table must remember an insert: for as long as a look is valid, and then some.
+const minWindowTime = 3600
+
+// everywhere says what the server does not do by itself: a setting of a replicated table is each replica's own.
+func everywhere(setting string) string {
+	if setting == replicated {
+		return ", on each replica"
+	}
+	return ""
+}
+
 // Check reads what an installation may have that breaks the promise, and changes
 // nothing: dedup windows that are off or too small, also of the tables that
 // materialized views fill; projections that a look needs. No warning is no proof
@@ -66,8 +77,9 @@ func (c *checker) each(ctx context.Context, dest []any, row func(), sql string, 
 }
 
 const (
-	plain      = "non_replicated_deduplication_window"
-	replicated = "replicated_deduplication_window"
+	plain          = "non_replicated_deduplication_window"
+	replicated     = "replicated_deduplication_window"
+	replicatedTime = "replicated_deduplication_window_seconds"
 )
 
 func (c *checker) defaults(ctx context.Context) error {
@@ -77,7 +89,7 @@ func (c *checker) defaults(ctx context.Context) error {
 		if _, err := fmt.Sscan(value, &n); err == nil {
 			c.windows[name] = n
 		}
-	}, "SELECT name, value FROM system.merge_tree_settings WHERE name = '"+plain+"' UNION ALL SELECT name, value FROM system.replicated_merge_tree_settings WHERE name = '"+replicated+"'")
+	}, "SELECT name, value FROM system.merge_tree_settings WHERE name = '"+plain+"' UNION ALL SELECT name, value FROM system.replicated_merge_tree_settings WHERE name IN ('"+replicated+"', '"+replicatedTime+"')")
 }
 
 // window is the setting that rules the table's dedup window, and its value. No
@@ -91,15 +103,20 @@ func (c *checker) window(engine, full string) (setting string, size uint64) {
 	default:
 		setting = plain
 	}
-	size = c.windows[setting]
+	return setting, c.setting(full, setting)
+}
+
+// setting is a number among a table's settings, or else the server's default.
+func (c *checker) setting(full, name string) uint64 {
+	size := c.windows[name]
 	for part := range strings.FieldsFuncSeq(full, func(r rune) bool { return r == ',' || r == '(' || r == ')' }) {
-		_, value, ok := strings.Cut(strings.TrimPrefix(strings.TrimSpace(part), "SETTINGS "), setting+" = ")
+		_, value, ok := strings.Cut(strings.TrimPrefix(strings.TrimSpace(part), "SETTINGS "), name+" = ")
 		if ok {
 			size = 0 // what cannot be read is no window
 			_, _ = fmt.Sscan(value, &size)
 		}
 	}
-	return setting, size
+	return size
 }
 
 // own checks our tables.
@@ -112,8 +129,11 @@ func (c *checker) own(ctx context.Context) error {
 		setting, size := c.window(engine, full)
 		switch {
 		case setting != "" && size < minWindow:
-			c.warn("table %s remembers the last %d inserts only, so one that is resent may double: ALTER TABLE %s.%s MODIFY SETTING %s = 100000",
-				name, size, c.database, name, setting)
+			c.warn("table %s remembers the last %d inserts only, so one that is resent may double: ALTER TABLE %s.%s MODIFY SETTING %s = 100000%s",
+				name, size, c.database, name, setting, everywhere(setting))
+		case setting == replicated && c.setting(full, replicatedTime) < minWindowTime:
+			c.warn("table %s remembers inserts for %d s only, so one that is resent may double: ALTER TABLE %s.%s MODIFY SETTING %s = %s%s",
+				name, c.setting(full, replicatedTime), c.database, name, replicatedTime, windowTime, everywhere(setting))
 		case setting != "" && strings.TrimPrefix(strings.TrimPrefix(engine, "Replicated"), "Shared") != "MergeTree":
 			c.warn("table %s has the engine %s, whose merges drop rows: audit will report them as gaps; use MergeTree", name, engine)
 		}

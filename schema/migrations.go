@@ -8,13 +8,11 @@ import (
 	"strconv"
 	"strings"
 	"text/template"
-
-	"github.com/ai-backlog/ingest/clickhouse"
 )
 
-// files are applied in the order of their numbers. A file that was released is
-// never edited: a change is a new file. Each must be safe to run again, by IF
-// NOT EXISTS and the like.
+// files are applied in the order of their numbers. What a file that was released
+// does is never changed: a change is a new file, and the golden ones in testdata
+// tell. Each must be safe to run again, by IF NOT EXISTS and the like.
 //
 //go:embed migrations/*.sql
 var files embed.FS
@@ -25,8 +23,8 @@ type migration struct {
 	sql    string
 }
 
-// migrations are the files for a database, one statement each.
-func migrations(database string) ([]migration, error) {
+// migrations are the files for where the tables live, one statement each.
+func migrations(at layout) ([]migration, error) {
 	entries, err := fs.ReadDir(files, "migrations") // sorted by name
 	if err != nil {
 		return nil, err
@@ -43,7 +41,7 @@ func migrations(database string) ([]migration, error) {
 			return nil, fmt.Errorf("migration %s: %w", e.Name(), err)
 		}
 		var sql strings.Builder
-		if err := t.Execute(&sql, struct{ Database string }{clickhouse.Quote(database)}); err != nil {
+		if err := t.Execute(&sql, at); err != nil {
 			return nil, fmt.Errorf("migration %s: %w", e.Name(), err)
 		}
 		out = append(out, migration{number: uint32(number), name: name, sql: sql.String()})

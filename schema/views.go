@@ -60,11 +60,15 @@ func (c *checker) warnTarget(source, view at, to target) {
 		c.warn("materialized view %s of %s writes to %s, whose engine %s cannot tell a resend: each doubles its rows there; let it write to a MergeTree with a dedup window",
 			view, source, to.at, to.engine)
 	case size == 0:
-		c.warn("materialized view %s of %s writes to %s, which has no dedup window: each resend doubles its rows there; ALTER TABLE %s.`%s` MODIFY SETTING %s = 100000",
-			view, source, to.at, to.database, to.name, setting)
+		c.warn("materialized view %s of %s writes to %s, which has no dedup window: each resend doubles its rows there; ALTER TABLE %s.`%s` MODIFY SETTING %s = 100000%s",
+			view, source, to.at, to.database, to.name, setting, everywhere(setting))
 	default:
-		c.warn("materialized view %s of %s writes to %s, which remembers the last %d inserts only: a resend may double its rows there; ALTER TABLE %s.`%s` MODIFY SETTING %s = 100000",
-			view, source, to.at, size, to.database, to.name, setting)
+		c.warn("materialized view %s of %s writes to %s, which remembers the last %d inserts only: a resend may double its rows there; ALTER TABLE %s.`%s` MODIFY SETTING %s = 100000%s",
+			view, source, to.at, size, to.database, to.name, setting, everywhere(setting))
+	}
+	if setting == replicated && size > 0 && c.setting(to.full, replicatedTime) < minWindowTime {
+		c.warn("materialized view %s of %s writes to %s, which remembers inserts for %d s only: a resend may double its rows there; ALTER TABLE %s.`%s` MODIFY SETTING %s = %s%s",
+			view, source, to.at, c.setting(to.full, replicatedTime), to.database, to.name, replicatedTime, windowTime, everywhere(setting))
 	}
 }
 

@@ -37,7 +37,7 @@ func prepareClickHouse(ctx context.Context, log *slog.Logger, conn driver.Conn, 
 		if err := clickhouse.CreateDatabase(ctx, cfg.ClickHouse); err != nil {
 			return err
 		}
-		if err := schema.Apply(ctx, conn, schema.Options{Database: cfg.ClickHouse.Database, TTLDays: cfg.TTLDays}); err != nil {
+		if err := schema.Apply(ctx, conn, schema.Options{Database: cfg.ClickHouse.Database, Cluster: cfg.ClickHouse.Cluster, TTLDays: cfg.TTLDays}); err != nil {
 			return err
 		}
 		warnings, err = schema.Check(ctx, conn, cfg.ClickHouse.Database)

@@ -56,7 +56,7 @@ func run(ctx context.Context, cfg Config) error {
 	}
 	defer temporal.Close()
 	a := &activities.Activities{
-		Temporal: temporal, Batches: temporal, Reader: kafka.NewReader(s.broker), Producer: s.broker, Looker: clickhouse.NewLooker(s.queries), Inserter: s.inserter,
+		Temporal: temporal, Batches: temporal, Reader: kafka.NewReader(s.broker), Producer: s.broker, Looker: s.looker, Inserter: s.inserter,
 		Killer: s.killer, Queries: s.queries, Kinds: cfg.Topics.Kinds(),
 		LetterTopics: activities.LetterTopics{Partitions: cfg.LetterPartitions, Retention: cfg.LetterRetention}, Metrics: activities.NewMetrics(reg, cfg.Topics.Names()),
 	}
@@ -83,12 +83,16 @@ func run(ctx context.Context, cfg Config) error {
 type servers struct {
 	broker   *kgo.Client
 	queries  driver.Conn
+	looker   *clickhouse.Looker
 	inserter *clickhouse.Inserter
 	killer   *clickhouse.Killer
 }
 
 func open(cfg Config) (s servers, err error) {
 	if s.queries, err = clickhouse.Open(cfg.ClickHouse); err != nil {
+		return s, err
+	}
+	if s.looker, err = clickhouse.LookerOf(cfg.ClickHouse, s.queries); err != nil {
 		return s, err
 	}
 	if s.killer, err = clickhouse.NewKiller(cfg.ClickHouse); err != nil {
@@ -112,6 +116,9 @@ func (s servers) close() {
 	}
 	if s.killer != nil {
 		_ = s.killer.Close()
+	}
+	if s.looker != nil {
+		_ = s.looker.Close()
 	}
 	if s.queries != nil {
 		_ = s.queries.Close()

@@ -1,7 +1,7 @@
 -- Coordinates (_topic_id, _partition, _offset) are a record's identity. The two aggregate projections answer, inside each part and so
 -- atomic with its rows, which of them are here; queries must repeat their expressions to the letter.
 -- Sorted for one metric of one service over a time, which is what a graph reads; to the second, as logs are.
-CREATE TABLE IF NOT EXISTS {{.Database}}.metrics
+CREATE TABLE IF NOT EXISTS {{.Database}}.metrics{{.OnCluster}}
 (
     timestamp DateTime64(6, 'UTC') CODEC(Delta(8), ZSTD(1)),
     name LowCardinality(String),
@@ -23,7 +23,7 @@ CREATE TABLE IF NOT EXISTS {{.Database}}.metrics
     PROJECTION by_word (SELECT _topic_id, _partition, intDiv(_offset, 64), count(), groupBitOr(bitShiftLeft(toUInt64(1), toUInt8(bitAnd(_offset, 63))))
         GROUP BY _topic_id, _partition, intDiv(_offset, 64)) WITH SETTINGS (index_granularity = 256)
 )
-ENGINE = MergeTree
+ENGINE = {{.MergeTree}}
 PARTITION BY toYYYYMM(timestamp)
 ORDER BY (name, service, toStartOfSecond(timestamp))
-SETTINGS non_replicated_deduplication_window = 100000, lightweight_mutation_projection_mode = 'rebuild'
+SETTINGS {{.Window}}, lightweight_mutation_projection_mode = 'rebuild'

@@ -10,7 +10,7 @@
 --
 -- Not partitioned: a token is remembered per partition of the table, and _inserted_at may pass midnight between a send and its resend.
 -- headers keeps their order and repeated keys: a Map is an array of pairs.
-CREATE TABLE IF NOT EXISTS {{.Database}}.dead_letters
+CREATE TABLE IF NOT EXISTS {{.Database}}.dead_letters{{.OnCluster}}
 (
     key String CODEC(ZSTD(1)),
     value String CODEC(ZSTD(3)),
@@ -32,6 +32,6 @@ CREATE TABLE IF NOT EXISTS {{.Database}}.dead_letters
     PROJECTION by_word (SELECT _topic_id, _partition, intDiv(_offset, 64), count(), groupBitOr(bitShiftLeft(toUInt64(1), toUInt8(bitAnd(_offset, 63))))
         GROUP BY _topic_id, _partition, intDiv(_offset, 64)) WITH SETTINGS (index_granularity = 256)
 )
-ENGINE = MergeTree
+ENGINE = {{.MergeTree}}
 ORDER BY (_topic, _topic_id, _partition, _offset)
-SETTINGS non_replicated_deduplication_window = 100000, lightweight_mutation_projection_mode = 'rebuild'
+SETTINGS {{.Window}}, lightweight_mutation_projection_mode = 'rebuild'

@@ -1,6 +1,6 @@
 -- Offsets that will never be rows, as ranges with both ends included: lost (Kafka deleted them before they were read), skipped (an operator
 -- dropped them), opened (before the starting position: never ours). Temporal forgets after its retention; audit reads this.
-CREATE TABLE IF NOT EXISTS {{.Database}}.ingest_exceptions
+CREATE TABLE IF NOT EXISTS {{.Database}}.ingest_exceptions{{.OnCluster}}
 (
     kind LowCardinality(String),
     _topic LowCardinality(String),
@@ -12,6 +12,6 @@ CREATE TABLE IF NOT EXISTS {{.Database}}.ingest_exceptions
     reason String,
     at DateTime64(3, 'UTC') DEFAULT now64(3)
 )
-ENGINE = MergeTree
+ENGINE = {{.MergeTree}}
 ORDER BY (_topic, _partition, first)
-SETTINGS non_replicated_deduplication_window = 100000
+SETTINGS {{.Window}}

@@ -1,0 +1,99 @@
+package clickhouse_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ai-backlog/ingest/batch"
+	"github.com/ai-backlog/ingest/clickhouse"
+)
+
+// onCluster is the bundle's looker for a cluster. The server has none, and no Keeper: what makes a replica ready is a question instead.
+func (b bundle) onCluster(t *testing.T) *clickhouse.Looker {
+	t.Helper()
+	cfg := b.cfg
+	cfg.Cluster = "main"
+	l, err := clickhouse.LookerOf(cfg, b.conn)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, l.Close()) })
+	return l
+}
+
+func TestALookOnAClusterAnswersNothingIfTheReplicaIsNotReady(t *testing.T) {
+	b := setup(t)
+	l, id := b.onCluster(t), batch.TopicID{1}
+	r := batch.Range{Last: 9}
+	_, _, err := l.Look(t.Context(), "logs", id, batch.Ranges{r})
+	require.ErrorContains(t, err, "is not replicated")
+	_, _, err = l.Held(t.Context(), "logs", id, r)
+	require.Error(t, err)
+	_, err = l.Unsettled(t.Context(), "dead_letters", id, r)
+	require.Error(t, err)
+	_, err = l.DirectEvents(t.Context(), "logs", "t", time.Now(), time.Now(), []uuid.UUID{{1}})
+	require.Error(t, err)
+	require.Error(t, l.Level(t.Context(), "logs"), "the server has no cluster")
+	require.NoError(t, b.looker.Level(t.Context(), "logs"), "one server is always level")
+}
+
+// Each look is on the very connection that was made ready before, so it is the same server, also behind a balancer.
+func TestALookOnAClusterIsOnTheConnectionThatWasMadeReady(t *testing.T) {
+	b := setup(t)
+	l, id := b.onCluster(t), batch.TopicID{2}
+	mark := "ready " + b.cfg.Database
+	l.ReadyBy("SELECT '" + mark + "'")
+	ranges := batch.Ranges{{Last: 99}, {Partition: 1, First: 64, Last: 200}}
+	require.NoError(t, b.inserter.Insert(t.Context(), "logs", rowsOf(id, ranges, 1), "a"))
+	ask := batch.Ranges{{Last: 120}, {Partition: 1, Last: 300}, {Partition: 7, Last: 5}}
+	want, _ := b.look(t, "logs", id, ask)
+	for range 5 {
+		done := make(chan error)
+		for range 4 {
+			go func() {
+				got, doubled, err := l.Look(t.Context(), "logs", id, ask)
+				if err == nil && (doubled != 0 || !slices.Equal(got, want)) {
+					t.Errorf("%v, and %d twice: want %v", got, doubled, want)
+				}
+				done <- err
+			}()
+		}
+		for range 4 {
+			require.NoError(t, <-done)
+		}
+	}
+	held, doubled, err := l.Held(t.Context(), "logs", id, ranges[0])
+	require.NoError(t, err)
+	require.EqualValues(t, 100, held.Len())
+	require.Zero(t, doubled.Len())
+	var faults, looks uint64
+	b.logged(t, &looks, "SELECT count() FROM system.query_log WHERE type = 'QueryFinish' AND query LIKE concat('SELECT _partition, %FROM `logs`%') AND current_database = ? HAVING count() >= 40", b.cfg.Database)
+	require.NoError(t, b.conn.QueryRow(t.Context(), `SELECT count() FROM (SELECT port, countIf(query LIKE concat('%', ?, '%')) AS ready, countIf(query LIKE 'SELECT _partition, %') AS looks
+		FROM system.query_log WHERE type = 'QueryFinish' AND current_database = ? GROUP BY port HAVING ready > 0 AND looks > 2 * ready)`, mark, b.cfg.Database).Scan(&faults))
+	require.Zero(t, faults, "a connection with more looks than it was made ready for")
+}
+
+func TestAnInsertIntoAClusterAsksForAQuorumAndGivesUpOnItInTime(t *testing.T) {
+	b := setup(t)
+	cfg := b.cfg
+	cfg.Cluster = "main"
+	b.inserter = clickhouse.NewInserter(cfg)
+	t.Cleanup(func() { _ = b.inserter.Close() })
+	token := cfg.Database + "/quorum"
+	require.NoError(t, b.inserter.Insert(t.Context(), "logs", rowsOf(batch.TopicID{3}, batch.Ranges{{Last: 9}}, 1), token))
+	var set []string
+	b.logged(t, &set, "SELECT [Settings['insert_quorum'], if(toUInt64(Settings['insert_quorum_timeout']) BETWEEN 1000 AND 60000, 'in time', Settings['insert_quorum_timeout'])] FROM system.query_log WHERE type = 'QueryFinish' AND query_id = ?", token)
+	require.Equal(t, []string{"auto", "in time"}, set)
+}
+
+func TestTheServerUnderstandsTheStatementsOfACluster(t *testing.T) {
+	b := setup(t)
+	cfg := b.cfg
+	cfg.Cluster = "main"
+	for _, sql := range clickhouse.SyncStatements(cfg, "logs") {
+		var text string
+		require.NoError(t, b.conn.QueryRow(t.Context(), "SELECT formatQuerySingleLine(?)", sql).Scan(&text), sql)
+	}
+}
