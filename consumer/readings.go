@@ -1,13 +1,10 @@
 package main
 
 import (
-	"context"
-	"log/slog"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/ai-backlog/ingest/kafka"
 	"github.com/ai-backlog/ingest/monitor"
 )
 
@@ -40,43 +37,5 @@ func newReadings(reg prometheus.Registerer) *readings {
 func (r *readings) forget(topic string) {
 	for _, g := range []*monitor.Reading{r.retention, r.unfinished, r.age, r.audited, r.clean} {
 		g.Forget(topic)
-	}
-}
-
-// reader asks again and again. An error ends nothing: what was not read is not shown for long.
-type reader struct {
-	log   *slog.Logger
-	what  string
-	every time.Duration
-	read  func(context.Context) error
-
-	denied bool
-}
-
-func (r *reader) run(ctx context.Context) {
-	t := time.NewTicker(r.every)
-	defer t.Stop()
-	for {
-		r.once(ctx)
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-		}
-	}
-}
-
-// once asks. That a server is away is told by the planning; that a right is missing is nobody's to tell but this, once.
-func (r *reader) once(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, callLimit)
-	defer cancel()
-	err := r.read(ctx)
-	switch {
-	case err == nil || ctx.Err() != nil:
-	case kafka.IsAuth(err) && !r.denied:
-		r.denied = true
-		r.log.Warn("metric is not shown", "metric", r.what, "error", err)
-	default:
-		r.log.Debug("metric was not read", "metric", r.what, "error", err)
 	}
 }
