@@ -12,7 +12,7 @@ import (
 const (
 	batchesEvery   = 10 * time.Second
 	groupEvery     = 15 * time.Second
-	auditsEvery    = 30 * time.Second
+	auditsEvery    = 15 * time.Second
 	retentionEvery = time.Minute
 )
 

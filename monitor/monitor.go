@@ -53,6 +53,7 @@ func Serve(ctx context.Context, addr string, reg *prometheus.Registry, ready fun
 			slog.Error("metrics server ended", "error", err)
 		}
 	}()
+	slog.Info("metrics are served", "address", l.Addr().String())
 	context.AfterFunc(ctx, func() { _ = s.Close() })
 	return nil
 }
