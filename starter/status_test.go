@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -170,6 +171,12 @@ ingest_topic_retention_seconds{topic="logs"} +Inf
 		"metrics: it stands still: Kafka lost records that were planned | starter resume --dry-run --topic metrics | docs/operations.md#a-topic-stands-still",
 	}, got)
 	require.Equal(t, 1, exitCode(o.err()))
+	book, err := os.ReadFile("../docs/operations.md")
+	require.NoError(t, err)
+	for _, p := range o.Problems {
+		title := strings.ReplaceAll(strings.TrimPrefix(p.Section, runbook), "-", " ")
+		require.Regexp(t, "(?mi)^## "+title+"$", string(book), "the runbook has the section")
+	}
 
 	o.Problems, o.Workers, o.Topics = nil, nil, nil
 	o.judge(now, nil, true)
