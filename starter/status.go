@@ -101,7 +101,7 @@ func (f statusFlags) draw(ctx context.Context, out io.Writer, w *watching) error
 	for first := true; pause(ctx, apart); first = false {
 		w.read(ctx)
 		o := w.overview(ctx)
-		if ctx.Err() != nil {
+		if ended(ctx) {
 			break
 		}
 		var text strings.Builder
@@ -135,6 +135,8 @@ func (f statusFlags) print(out io.Writer, o overview) error {
 	}
 	return o.table(out)
 }
+
+func ended(ctx context.Context) bool { return ctx.Err() != nil }
 
 // pause is false if ctx ended before.
 func pause(ctx context.Context, d time.Duration) bool {

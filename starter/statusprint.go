@@ -27,12 +27,11 @@ func (o overview) table(out io.Writer) error {
 		return err
 	}
 	var b strings.Builder
-	switch n := len(o.Workers); {
-	case o.Workers == nil:
-		_, _ = fmt.Fprintf(&b, "\nworkers: -, %s: %s\n", o.At.UTC().Format("2006-01-02 15:04:05Z"), o.Verdict)
-	default:
-		_, _ = fmt.Fprintf(&b, "\nworkers: %d, %s: %s\n", n, o.At.UTC().Format("2006-01-02 15:04:05Z"), o.Verdict)
+	workers := "-"
+	if o.Workers != nil {
+		workers = strconv.Itoa(len(o.Workers))
 	}
+	_, _ = fmt.Fprintf(&b, "\nworkers: %s, %s: %s\n", workers, o.At.UTC().Format("2006-01-02 15:04:05Z"), o.Verdict)
 	for _, u := range o.Unknown {
 		_, _ = fmt.Fprintf(&b, "%s: %s\n", unclear, u)
 	}
@@ -69,7 +68,7 @@ func seconds(v *float64) string {
 
 // age is a time to the eye: tenths up to ten seconds.
 func age(d time.Duration) string {
-	if d < 10*time.Second {
+	if d > 0 && d < 10*time.Second {
 		return strconv.FormatFloat(d.Seconds(), 'f', 1, 64) + "s"
 	}
 	return d.Round(time.Second).String()
