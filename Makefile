@@ -86,7 +86,7 @@ metrics: ## Write the tables of docs/metrics.md anew
 
 .PHONY: bench
 bench: ## Measure the whole path on this machine: rows per second, and the CPU that each process takes
-	cd integration && go run ./bench
+	cd integration && go run ./bench $(if $(SETUPS),-setups '$(SETUPS)')
 
 .PHONY: chaos
 chaos: ## Do every fault to the pipeline, alone and mixed, and count what became of each record (docs/reliability.md)

@@ -21,10 +21,11 @@ import (
 func main() {
 	n := flag.Int("records", 5_000_000, "records, all logs")
 	rounds := flag.Int("rounds", 3, "measured rounds; each has servers of its own")
+	list := flag.String("setups", "", "measured in turn in each round, like 'workers=1; workers=2; workers=1 partitions=50 BATCH_WINDOW=4'; what is no variable of the programs is workers or partitions")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *n, *rounds); err != nil {
+	if err := run(ctx, *n, *rounds, *list); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1) //nolint:gocritic // the process ends: there is nothing for stop to release
 	}
@@ -32,7 +33,11 @@ func main() {
 
 // run keeps the data of all rounds to the end: for minutes after many files were deleted, ext4 searches long for a free inode
 // whenever a file is made there, which costs ClickHouse a fifth more CPU.
-func run(ctx context.Context, n, rounds int) error {
+func run(ctx context.Context, n, rounds int, list string) error {
+	all, err := setups(list)
+	if err != nil {
+		return err
+	}
 	dir, err := os.MkdirTemp("", "ai-backlog-bench-")
 	if err != nil {
 		return err
@@ -40,19 +45,26 @@ func run(ctx context.Context, n, rounds int) error {
 	defer func() { _ = os.RemoveAll(dir) }()
 	defer rig.Clean()
 	for i := range rounds {
-		if err := round(ctx, filepath.Join(dir, strconv.Itoa(i)), i, n); err != nil {
-			return err
+		for j, s := range all {
+			if err := s.round(ctx, filepath.Join(dir, strconv.Itoa(i*len(all)+j)), i, n); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
+// measured are the processes whose CPU is told.
+var measured = []string{"kafka stand-in", "consumer", "temporal", "worker", "clickhouse"}
+
 // round fills the topics, then measures how long the pipeline takes to store it all.
-func round(ctx context.Context, dir string, number, n int) error {
+func (s setup) round(ctx context.Context, dir string, number, n int) error {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return err
 	}
-	r, err := rig.Start(ctx, rig.Options{Dir: dir, Log: os.Stderr, NoSync: true})
+	o := s.options(dir)
+	o.Log = os.Stderr
+	r, err := rig.Start(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -61,15 +73,11 @@ func round(ctx context.Context, dir string, number, n int) error {
 	if err := r.Produce(ctx, load.New(1, load.Mix{}), n, &sent, nil); err != nil {
 		return err
 	}
-	worker, err := r.Worker()
+	workers, err := s.start(ctx, r)
 	if err != nil {
 		return err
 	}
-	if err := r.AwaitLog(ctx, worker, "worker is ready"); err != nil {
-		return err
-	}
-	pids := map[string]int{"kafka stand-in": r.Kafka.PID(), "temporal": r.Temporal.PID(), "clickhouse": r.ClickHouse.PID(), "worker": worker.PID()}
-	before, err := rig.CPU(pids)
+	before, err := s.cpu(r, workers, nil)
 	if err != nil {
 		return err
 	}
@@ -78,12 +86,11 @@ func round(ctx context.Context, dir string, number, n int) error {
 	if err != nil {
 		return err
 	}
-	pids["consumer"] = consumer.PID()
 	if err := r.Drain(ctx, &sent); err != nil {
 		return err
 	}
 	took := time.Since(began)
-	after, err := rig.CPU(pids)
+	after, err := s.cpu(r, workers, consumer)
 	if err != nil {
 		return err
 	}
@@ -94,16 +101,80 @@ func round(ctx context.Context, dir string, number, n int) error {
 	if err := books.Exact(&sent); err != nil {
 		return err
 	}
-	return show(number, n, took, before, after)
+	for name := range after {
+		after[name] -= before[name]
+	}
+	b, err := batches(ctx, r, workers)
+	if err != nil {
+		return err
+	}
+	return s.show(number, n, took, after, b)
 }
 
-func show(number, n int, took time.Duration, before, after map[string]float64) error {
-	w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
-	_, _ = fmt.Fprintf(w, "round %d\t%d rows in %s\t%.0f rows/s\n", number+1, n, took.Round(10*time.Millisecond), float64(n)/took.Seconds())
-	for _, name := range []string{"kafka stand-in", "consumer", "temporal", "worker", "clickhouse"} {
-		_, _ = fmt.Fprintf(w, "\t%s\t%.2f CPU-s per million rows\n", name, (after[name]-before[name])*1e6/float64(n))
+func (s setup) start(ctx context.Context, r *rig.Rig) (workers []*rig.Process, err error) {
+	for range s.workers {
+		w, err := r.Worker(rig.MetricsAnywhere)
+		if err != nil {
+			return nil, err
+		}
+		workers = append(workers, w)
 	}
-	both := after["worker"] - before["worker"] + after["clickhouse"] - before["clickhouse"]
-	_, _ = fmt.Fprintf(w, "\tworker + clickhouse\t%.2f CPU-s per million rows\n", both*1e6/float64(n))
+	for _, w := range workers {
+		if err := r.AwaitLog(ctx, w, "worker is ready"); err != nil {
+			return nil, err
+		}
+	}
+	return workers, nil
+}
+
+// cpu is the seconds that each has taken, all workers together.
+func (s setup) cpu(r *rig.Rig, workers []*rig.Process, consumer *rig.Process) (map[string]float64, error) {
+	pids := map[string]int{"kafka stand-in": r.Kafka.PID(), "temporal": r.Temporal.PID(), "clickhouse": r.ClickHouse.PID()}
+	if consumer != nil {
+		pids["consumer"] = consumer.PID()
+	}
+	for i, w := range workers {
+		pids["worker "+strconv.Itoa(i)] = w.PID()
+	}
+	taken, err := rig.CPU(pids)
+	for i := range workers {
+		taken["worker"] += taken["worker "+strconv.Itoa(i)]
+	}
+	return taken, err
+}
+
+// work is what the batches took of Temporal.
+type work struct{ batches, events, heartbeats int64 }
+
+func batches(ctx context.Context, r *rig.Rig, workers []*rig.Process) (w work, err error) {
+	if err := r.Settled(ctx); err != nil {
+		return w, err
+	}
+	all, err := r.Find(ctx, `WorkflowType = "Ingest"`)
+	if err != nil {
+		return w, err
+	}
+	for _, b := range all {
+		w.batches++
+		w.events += b.History
+	}
+	for _, p := range workers {
+		m, err := p.Metrics(ctx)
+		if err != nil {
+			return w, err
+		}
+		w.heartbeats += int64(m.Sum("temporal_request_total", `operation="RecordActivityTaskHeartbeat"`))
+	}
+	return w, nil
+}
+
+func (s setup) show(number, n int, took time.Duration, taken map[string]float64, b work) error {
+	w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
+	_, _ = fmt.Fprintf(w, "round %d\t%d rows in %s\t%.0f rows/s\t%s\n", number+1, n, took.Round(10*time.Millisecond), float64(n)/took.Seconds(), s.name)
+	for _, name := range measured {
+		_, _ = fmt.Fprintf(w, "\t%s\t%.2f CPU-s per million rows\t%.1f CPU-ms per batch\n", name, taken[name]*1e6/float64(n), taken[name]*1e3/float64(b.batches))
+	}
+	_, _ = fmt.Fprintf(w, "\tworker + clickhouse\t%.2f CPU-s per million rows\n", (taken["worker"]+taken["clickhouse"])*1e6/float64(n))
+	_, _ = fmt.Fprintf(w, "\tbatches\t%d\t%.1f events of history, %.1f heartbeats each\n", b.batches, float64(b.events)/float64(b.batches), float64(b.heartbeats)/float64(b.batches))
 	return w.Flush()
 }
