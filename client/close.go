@@ -57,6 +57,7 @@ func (c *Client) Close(ctx context.Context) error {
 	c.closeKafka(ctx)
 	if c.inserter != nil {
 		_ = c.inserter.Close()
+		_ = c.looker.Close()
 		_ = c.queries.Close()
 	}
 	return c.farewell(ctx)
