@@ -55,17 +55,13 @@ func run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	m := activities.NewMetrics(reg, cfg.Topics.Names())
-	tracers, stopTracing, err := cfg.Tracing.Start(ctx, "worker", logger)
+	_, stopTracing, err := monitor.Instrument(ctx, "worker", &cfg.Temporal, cfg.Tracing, reg, logger)
 	if err != nil {
 		return err
 	}
 	defer stopTracing()
-	if err := monitor.Instrument(&cfg.Temporal, reg, cfg.Tracing, tracers); err != nil {
-		return err
-	}
 	cfg.Temporal.MetricsHandler = m.Decisions(cfg.Temporal.MetricsHandler)
-	stopReading := readVitals(ctx, logger, cfg, reg)
-	defer stopReading()
+	defer readVitals(ctx, logger, cfg, reg)()
 	temporal, err := prepare(ctx, logger, cfg, s)
 	if err != nil {
 		return monitor.Stopped(ctx, err)
