@@ -28,17 +28,17 @@ type observed struct {
 	out  *bytes.Buffer
 }
 
-func observe(t *testing.T) *observed {
+func observe(t *testing.T, life time.Duration) *observed {
 	t.Helper()
 	cfg, conn := clickhousetest.Database(t)
 	require.NoError(t, schema.Apply(t.Context(), conn, schema.Options{Database: cfg.Database}))
-	return over(t, cfg, conn)
+	return over(t, cfg, conn, life)
 }
 
-func over(t *testing.T, cfg clickhouse.Config, conn driver.Conn) *observed {
+func over(t *testing.T, cfg clickhouse.Config, conn driver.Conn, life time.Duration) *observed {
 	t.Helper()
 	o := &observed{t: t, conn: conn, reg: prometheus.NewPedanticRegistry(), out: &bytes.Buffer{}}
-	o.Vitals = New(cfg, o.reg, slog.New(slog.NewTextHandler(o.out, nil)))
+	o.Vitals = lasting(cfg, o.reg, slog.New(slog.NewTextHandler(o.out, nil)), life)
 	return o
 }
 
@@ -76,7 +76,7 @@ func (o *observed) whole(name string, labels ...string) int {
 }
 
 func TestWhatAServerHasIsShown(t *testing.T) {
-	o := observe(t)
+	o := observe(t, life)
 	require.Zero(t, o.value("up"), "before the first reading")
 	o.exec("SYSTEM STOP MERGES logs")
 	for n := range 3 {
@@ -116,7 +116,7 @@ func TestWhatAServerHasIsShown(t *testing.T) {
 }
 
 func TestFailedQueriesAndUnfinishedMutationsAreShownAndGoAway(t *testing.T) {
-	o := observe(t)
+	o := observe(t, life)
 	o.exec("INSERT INTO logs (timestamp, level, message) VALUES (now(), 'INFO', 'a')")
 	require.Error(t, o.conn.Exec(t.Context(), "SELECT throwIf(1) FROM logs"))
 	o.exec("SYSTEM STOP MERGES logs")
@@ -134,7 +134,7 @@ func TestFailedQueriesAndUnfinishedMutationsAreShownAndGoAway(t *testing.T) {
 }
 
 func TestAReadingLeavesNothingInTheQueryLog(t *testing.T) {
-	o := observe(t)
+	o := observe(t, life)
 	for range 3 {
 		o.round(t.Context(), o.conn)
 	}
@@ -144,8 +144,9 @@ func TestAReadingLeavesNothingInTheQueryLog(t *testing.T) {
 	require.Zero(t, n)
 }
 
-func TestAServerThatIsAwayIsDownAndShowsNothingOld(t *testing.T) {
-	o := observe(t)
+func TestAServerThatIsAwayIsDownAtOnceAndWhatItSaidIsSoonShownNoMore(t *testing.T) {
+	const life = time.Second
+	o := observe(t, life)
 	o.round(t.Context(), o.conn)
 	require.Equal(t, 1, o.whole("up"))
 	away := o.cfg
@@ -155,8 +156,7 @@ func TestAServerThatIsAwayIsDownAndShowsNothingOld(t *testing.T) {
 	defer func() { _ = conn.Close() }()
 	o.round(t.Context(), conn)
 	require.Zero(t, o.value("up"))
-	require.Equal(t, -1, o.whole("table_rows", "logs"))
-	require.Equal(t, -1, o.whole("disk_free_bytes", "default"))
+	require.Eventually(t, func() bool { return o.whole("table_rows", "logs") == -1 && o.whole("disk_free_bytes", "default") == -1 }, 10*life, 10*time.Millisecond)
 	require.Empty(t, o.out.String(), "those who need it say so")
 	o.round(t.Context(), o.conn)
 	require.Equal(t, 1, o.whole("up"))
@@ -173,7 +173,7 @@ func (o *observed) hidden(table string) {
 }
 
 func TestWhatCannotBeReadIsSaidOnceAndLeftOut(t *testing.T) {
-	o := observe(t)
+	o := observe(t, life)
 	o.hidden("system.query_log")
 	o.hidden("system.disks")
 	o.round(t.Context(), o.conn)
@@ -209,7 +209,7 @@ func (o *observed) again() {
 }
 
 func TestAReadingEndsWithItsContext(t *testing.T) {
-	o := observe(t)
+	o := observe(t, life)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() { done <- o.Run(ctx) }()
