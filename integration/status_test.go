@@ -71,7 +71,7 @@ func TestStatusTellsWhetherDataFlowsAndNamesTheCommandThatShowsWhyNot(t *testing
 	stop := s.keepSending(200)
 	o, code, out := s.says(metrics, func(o overview) bool {
 		t := o.Topics[0]
-		return o.Verdict == "flowing" && t.Sent != nil && *t.Sent > 0 && t.Stored != nil && *t.Stored > 0 && t.Lag != nil && t.LagSeconds != nil
+		return o.Verdict == "flowing" && t.Sent != nil && *t.Sent > 0 && t.Stored != nil && *t.Stored > 0 && t.Lag != nil && t.LagSeconds != nil && t.P50 != nil && *t.P50 > 0
 	})
 	require.Zero(t, code, out)
 	require.Len(t, o.Topics, 3)
