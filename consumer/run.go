@@ -44,6 +44,11 @@ func run(ctx context.Context, cfg Config) error {
 	}); err != nil {
 		return err
 	}
+	tracers, stopTracing, err := monitor.Instrument(ctx, "consumer", &cfg.Temporal, cfg.Tracing, reg, logger)
+	if err != nil {
+		return err
+	}
+	defer stopTracing()
 	cfg.Temporal.Logger = sdklog.NewStructuredLogger(logger)
 	temporal, retention, err := connect(ctx, logger, cfg.Temporal)
 	if err != nil {
@@ -64,7 +69,7 @@ func run(ctx context.Context, cfg Config) error {
 	if err := monitor.Await(ctx, logger, what, ping, kafka.IsAuth); err != nil {
 		return monitor.Stopped(ctx, err)
 	}
-	plans := &batches{c: temporal, namespace: namespace(cfg.Temporal), watches: newWatches(ctx, temporal), log: logger}
+	plans := &batches{c: temporal, namespace: namespace(cfg.Temporal), watches: newWatches(ctx, temporal), tracer: tracers.Tracer("github.com/ai-backlog/ingest/consumer"), log: logger}
 	working.Store(true)
 	logger.Info("consumer is ready", "topics", cfg.Topics.Names(), "group", cfg.Kafka.GroupID)
 	err = work(ctx, &asking{cfg: cfg, member: member, temporal: plans, metrics: m, log: logger}, retention)

@@ -7,12 +7,15 @@ import (
 	"os"
 	"runtime/debug"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/worker"
 
@@ -21,6 +24,7 @@ import (
 	"github.com/ai-backlog/ingest/kafka"
 	"github.com/ai-backlog/ingest/monitor"
 	"github.com/ai-backlog/ingest/settings"
+	"github.com/ai-backlog/ingest/vitals"
 	"github.com/ai-backlog/ingest/workflows"
 )
 
@@ -32,10 +36,7 @@ const stopTimeout = 10 * time.Second
 func run(ctx context.Context, cfg Config) error {
 	logger := monitor.Logger(cfg.LogLevel)
 	slog.SetDefault(logger)
-	debug.SetMemoryLimit(cfg.MemoryLimit << 20)
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(400) // up to the limit memory is there to be used: a tenth of the worker's CPU less
-	}
+	useMemory(cfg)
 	release, commit := settings.Version()
 	reg := monitor.Registry("worker", release, commit)
 	var working atomic.Bool
@@ -53,6 +54,14 @@ func run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
+	m := activities.NewMetrics(reg, cfg.Topics.Names())
+	_, stopTracing, err := monitor.Instrument(ctx, "worker", &cfg.Temporal, cfg.Tracing, reg, logger)
+	if err != nil {
+		return err
+	}
+	defer stopTracing()
+	cfg.Temporal.MetricsHandler = m.Decisions(cfg.Temporal.MetricsHandler)
+	defer readVitals(ctx, logger, cfg, reg)()
 	temporal, err := prepare(ctx, logger, cfg, s)
 	if err != nil {
 		return monitor.Stopped(ctx, err)
@@ -61,7 +70,7 @@ func run(ctx context.Context, cfg Config) error {
 	a := &activities.Activities{
 		Temporal: temporal, Batches: temporal, Reader: kafka.NewReader(s.broker), Producer: s.broker, Looker: clickhouse.NewLooker(s.queries), Inserter: s.inserter,
 		Killer: s.killer, Queries: s.queries, Kinds: cfg.Topics.Kinds(),
-		LetterTopics: activities.LetterTopics{Partitions: cfg.LetterPartitions, Retention: cfg.LetterRetention}, Metrics: activities.NewMetrics(reg, cfg.Topics.Names()),
+		LetterTopics: activities.LetterTopics{Partitions: cfg.LetterPartitions, Retention: cfg.LetterRetention}, Metrics: m,
 	}
 	for _, fresh := range []func() worker.Worker{
 		func() worker.Worker { return newWorker(temporal, cfg, a) },
@@ -79,6 +88,29 @@ func run(ctx context.Context, cfg Config) error {
 	working.Store(false)
 	logger.Info("worker stops")
 	return nil
+}
+
+func useMemory(cfg Config) {
+	debug.SetMemoryLimit(cfg.MemoryLimit << 20)
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(400) // up to the limit memory is there to be used: a tenth of the worker's CPU less
+	}
+}
+
+// readVitals shows how ClickHouse fares, beside all that the worker does and apart from it; what it returns waits for its end.
+func readVitals(ctx context.Context, logger *slog.Logger, cfg Config, reg prometheus.Registerer) (stop func()) {
+	if !cfg.ClickHouseMetrics {
+		return func() {}
+	}
+	v := vitals.New(cfg.ClickHouse, reg, logger)
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := v.Run(ctx); err != nil {
+			logger.Warn("clickhouse is not read for metrics", "error", err)
+		}
+	})
+	return func() { cancel(); wg.Wait() }
 }
 
 // servers are the connections to Kafka and ClickHouse; each connects when it is
@@ -139,6 +171,7 @@ func newWorker(c client.Client, cfg Config, a *activities.Activities) worker.Wor
 		MaxConcurrentActivityExecutionSize: cfg.InsertsAt, // memory is bounded by it
 		WorkerStopTimeout:                  stopTimeout,
 		BackgroundActivityContext:          context.Background(),
+		Interceptors:                       []interceptor.WorkerInterceptor{a.Metrics.Attempts()},
 	})
 	w.RegisterWorkflow(workflows.Ingest)
 	w.RegisterWorkflow(workflows.MakeWay)
@@ -154,6 +187,7 @@ const operationsAt = 4
 func newOperations(c client.Client, a *activities.Activities) worker.Worker {
 	w := worker.New(c, workflows.OperationsQueue, worker.Options{
 		MaxConcurrentActivityExecutionSize: operationsAt, WorkerStopTimeout: stopTimeout, BackgroundActivityContext: context.Background(),
+		Interceptors: []interceptor.WorkerInterceptor{a.Metrics.Attempts()},
 	})
 	w.RegisterWorkflow(workflows.Redrive)
 	w.RegisterWorkflow(workflows.Replay)
