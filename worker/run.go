@@ -36,10 +36,7 @@ const stopTimeout = 10 * time.Second
 func run(ctx context.Context, cfg Config) error {
 	logger := monitor.Logger(cfg.LogLevel)
 	slog.SetDefault(logger)
-	debug.SetMemoryLimit(cfg.MemoryLimit << 20)
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(400) // up to the limit memory is there to be used: a tenth of the worker's CPU less
-	}
+	useMemory(cfg)
 	release, commit := settings.Version()
 	reg := monitor.Registry("worker", release, commit)
 	var working atomic.Bool
@@ -91,6 +88,13 @@ func run(ctx context.Context, cfg Config) error {
 	working.Store(false)
 	logger.Info("worker stops")
 	return nil
+}
+
+func useMemory(cfg Config) {
+	debug.SetMemoryLimit(cfg.MemoryLimit << 20)
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(400) // up to the limit memory is there to be used: a tenth of the worker's CPU less
+	}
 }
 
 // readVitals shows how ClickHouse fares, beside all that the worker does and apart from it; what it returns waits for its end.
