@@ -2,6 +2,7 @@ package clickhouse
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
@@ -74,8 +75,26 @@ func CreateDatabase(ctx context.Context, c Config) error {
 	if n > 0 {
 		return nil
 	}
+	if err := c.known(ctx, conn); err != nil {
+		return err
+	}
 	if err := conn.Exec(ctx, CreateDatabaseSQL(name, c.Cluster)); err != nil {
 		return Wrap(err, "create database %s", name)
+	}
+	return nil
+}
+
+// known is nil if the server knows the cluster, or none is named. Waiting does not cure another name.
+func (c Config) known(ctx context.Context, conn driver.Conn) error {
+	var n uint64
+	if c.Cluster == "" {
+		return nil
+	}
+	if err := conn.QueryRow(ctx, "SELECT count() FROM system.clusters WHERE cluster = ?", c.Cluster).Scan(&n); err != nil {
+		return Wrap(err, "look for cluster %s", c.Cluster)
+	}
+	if n == 0 {
+		return &Failure{Class: Blocked, Name: "CLUSTER_DOESNT_EXIST", Message: fmt.Sprintf("CLICKHOUSE_CLUSTER is %s, and the server knows none of that name: give one of system.clusters, or leave it unset", c.Cluster)}
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ai-backlog/ingest/clickhouse"
 	"github.com/ai-backlog/ingest/clickhouse/clickhousetest"
 	"github.com/ai-backlog/ingest/schema"
 )
@@ -25,6 +26,16 @@ func TestAClusterThatDoesNotFitIsReportedAndNothingIsChanged(t *testing.T) {
 	require.ErrorAs(t, err, &bad)
 	require.Len(t, bad.Problems, 6)
 	require.ErrorContains(t, err, "table logs is not replicated: unset CLICKHOUSE_CLUSTER, or set CLICKHOUSE_DATABASE to another database")
+}
+
+func TestADatabaseOfAnUnknownClusterIsRefusedAtOnce(t *testing.T) {
+	cfg := clickhousetest.Server(t)
+	cfg.Cluster = "nowhere"
+	err := clickhouse.CreateDatabase(t.Context(), cfg)
+	require.ErrorContains(t, err, "CLICKHOUSE_CLUSTER is nowhere, and the server knows none of that name")
+	require.Equal(t, clickhouse.Blocked, clickhouse.Classify(err).Class, "nobody waits for it")
+	cfg.Cluster = ""
+	require.NoError(t, clickhouse.CreateDatabase(t.Context(), cfg))
 }
 
 // The server of these tests has no replicated tables: what it would print of one is text.
