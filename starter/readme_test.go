@@ -45,7 +45,7 @@ func TestReadmeListsEveryVariableWithItsDefault(t *testing.T) {
 	defaults := map[string]map[string][]string{} // variable → default → who has it
 	for who, file := range map[string]string{
 		"kafka": "../kafka/config.go", "clickhouse": "../clickhouse/config.go",
-		"consumer": "../consumer/config.go", "worker": "../worker/config.go", "topics": "../settings/topics.go", "client": "../client/config.go",
+		"consumer": "../consumer/config.go", "worker": "../worker/config.go", "topics": "../settings/topics.go", "traces": "../monitor/tracing.go", "client": "../client/config.go",
 	} {
 		for name, value := range envTags(t, file) {
 			if defaults[name] == nil {
