@@ -7,7 +7,6 @@ import (
 	"os"
 	"runtime/debug"
 	"sync/atomic"
-	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -21,10 +20,6 @@ import (
 	"github.com/ai-backlog/ingest/monitor"
 	"github.com/ai-backlog/ingest/workflows"
 )
-
-// stopTimeout is how long a stop lets running activities end by themselves. What
-// is left goes on on another worker after its heartbeat timeout.
-const stopTimeout = 10 * time.Second
 
 // run wires everything by hand and works until ctx ends.
 func run(ctx context.Context, cfg Config) error {
@@ -60,15 +55,18 @@ func run(ctx context.Context, cfg Config) error {
 		Killer: s.killer, Queries: s.queries, Kinds: cfg.Topics.Kinds(),
 		LetterTopics: activities.LetterTopics{Partitions: cfg.LetterPartitions, Retention: cfg.LetterRetention}, Metrics: activities.NewMetrics(reg, cfg.Topics.Names()),
 	}
+	var workers []worker.Worker
+	defer func() { stopAll(workers) }()
+	cut := cutAfter(ctx)
 	for _, fresh := range []func() worker.Worker{
-		func() worker.Worker { return newWorker(temporal, cfg, a) },
-		func() worker.Worker { return newOperations(temporal, a) },
+		func() worker.Worker { return newWorker(temporal, cfg, a, cut) },
+		func() worker.Worker { return newOperations(temporal, a, cut) },
 	} {
 		w, err := start(ctx, logger, cfg.Temporal, fresh)
 		if err != nil {
 			return monitor.Stopped(ctx, err)
 		}
-		defer w.Stop()
+		workers = append(workers, w)
 	}
 	working.Store(true)
 	logger.Info("worker is ready", "task_queue", workflows.TaskQueue, "topics", cfg.Topics.Names(), "inserts", cfg.InsertsAt)
@@ -131,12 +129,8 @@ func prepare(ctx context.Context, logger *slog.Logger, cfg Config, s servers) (c
 	return prepareTemporal(ctx, logger, cfg.Temporal)
 }
 
-func newWorker(c client.Client, cfg Config, a *activities.Activities) worker.Worker {
-	w := worker.New(c, workflows.TaskQueue, worker.Options{
-		MaxConcurrentActivityExecutionSize: cfg.InsertsAt, // memory is bounded by it
-		WorkerStopTimeout:                  stopTimeout,
-		BackgroundActivityContext:          context.Background(),
-	})
+func newWorker(c client.Client, cfg Config, a *activities.Activities, cut <-chan struct{}) worker.Worker {
+	w := worker.New(c, workflows.TaskQueue, options(cfg.InsertsAt, cut)) // memory is bounded by it
 	w.RegisterWorkflow(workflows.Ingest)
 	w.RegisterWorkflow(workflows.MakeWay)
 	w.RegisterActivity(a)
@@ -148,10 +142,8 @@ func newWorker(c client.Client, cfg Config, a *activities.Activities) worker.Wor
 const operationsAt = 4
 
 // newOperations works on what operators started.
-func newOperations(c client.Client, a *activities.Activities) worker.Worker {
-	w := worker.New(c, workflows.OperationsQueue, worker.Options{
-		MaxConcurrentActivityExecutionSize: operationsAt, WorkerStopTimeout: stopTimeout, BackgroundActivityContext: context.Background(),
-	})
+func newOperations(c client.Client, a *activities.Activities, cut <-chan struct{}) worker.Worker {
+	w := worker.New(c, workflows.OperationsQueue, options(operationsAt, cut))
 	w.RegisterWorkflow(workflows.Redrive)
 	w.RegisterWorkflow(workflows.Replay)
 	w.RegisterWorkflow(workflows.Audit)
