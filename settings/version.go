@@ -2,40 +2,40 @@ package settings
 
 import (
 	"cmp"
-	"fmt"
 	"runtime/debug"
 )
 
-// What the linker sets where the Go tool cannot know it, as in an image, which has no repository:
-// -ldflags "-X github.com/ai-backlog/ingest/settings.version=1.2.3 -X github.com/ai-backlog/ingest/settings.commit=0123abc".
+// version, and commit where there is no repository to tell it, are set when a release is built:
+// -ldflags "-X github.com/ai-backlog/ingest/settings.version=v1.2.3 -X github.com/ai-backlog/ingest/settings.commit=0123456789ab".
 var version, commit string
 
-// Version is the build's: what the linker was told, else what the Go tool recorded. The commit is empty where neither knows it.
-func Version() (v, c string) {
-	v, c = "unknown", ""
-	if info, ok := debug.ReadBuildInfo(); ok {
-		v = cmp.Or(info.Main.Version, v)
-		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" {
-				c = s.Value
-			}
-		}
+// Version is the release and the commit that the program was built from, as its linker and the Go tool noted them: "devel" and
+// "unknown" where they did not. A commit whose tree had changes ends in "-dirty".
+func Version() (release, revision string) {
+	b, ok := debug.ReadBuildInfo()
+	if !ok {
+		return cmp.Or(version, "devel"), cmp.Or(commit, "unknown")
 	}
-	return cmp.Or(version, v), cmp.Or(commit, c)
+	release, recorded := versionOf(version, b)
+	return release, cmp.Or(commit, recorded)
 }
 
-// AsksVersion tells whether a program that takes no arguments was asked which one it is.
-func AsksVersion(args []string) bool { return len(args) == 1 && args[0] == "--version" }
-
-// VersionLine is what --version prints of the program.
-func VersionLine(program string) string {
-	v, c := Version()
-	line := program + " " + v
-	if c != "" {
-		line += ", commit " + c
+func versionOf(linked string, b *debug.BuildInfo) (release, commit string) {
+	dirty := ""
+	for _, s := range b.Settings {
+		switch {
+		case s.Key == "vcs.revision":
+			commit = s.Value[:min(12, len(s.Value))]
+		case s.Key == "vcs.modified" && s.Value == "true":
+			dirty = "-dirty"
+		}
 	}
-	if info, ok := debug.ReadBuildInfo(); ok {
-		line += ", " + info.GoVersion
+	if commit == "" {
+		dirty = ""
 	}
-	return fmt.Sprintln(line)
+	module := b.Main.Version
+	if module == "(devel)" {
+		module = ""
+	}
+	return cmp.Or(linked, module, "devel"), cmp.Or(commit, "unknown") + dirty
 }
