@@ -4,7 +4,6 @@ package kubernetes
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -141,15 +140,6 @@ func TestEveryObjectIsOneThatKubernetesKnows(t *testing.T) {
 	for _, kind := range []string{"Deployment", "Service", "PodDisruptionBudget", "NetworkPolicy", "HorizontalPodAutoscaler", "ServiceAccount", "Secret", "ServiceMonitor", "PrometheusRule"} {
 		require.True(t, kinds[kind], "no values file makes a %s", kind)
 	}
-}
-
-// TestTheAlertsAreThoseOfTheProject: Helm reads files of the chart's folder only, so it has a copy.
-func TestTheAlertsAreThoseOfTheProject(t *testing.T) {
-	want, err := os.ReadFile("../prometheus/alerts.yml")
-	require.NoError(t, err)
-	got, err := os.ReadFile(chartDir + "/files/alerts.yml")
-	require.NoError(t, err)
-	require.Equal(t, string(want), string(got), "copy deploy/prometheus/alerts.yml to deploy/kubernetes/chart/files")
 }
 
 func containerOf(d *appsv1.Deployment) corev1.Container { return d.Spec.Template.Spec.Containers[0] }
