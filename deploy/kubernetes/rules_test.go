@@ -168,6 +168,18 @@ func TestEachProgramHasItsOwnOverTheCommonConfiguration(t *testing.T) {
 	require.Equal(t, "4", got["worker"]["WORKER_INSERTS"])
 }
 
+// docs/upgrades.md: workers first.
+func TestConsumersCanStayAtTheVersionBefore(t *testing.T) {
+	images := map[string]string{}
+	for _, d := range deployments(objects(t, "testdata/small.yaml")) {
+		images[containerOf(d).Name] = containerOf(d).Image
+	}
+	require.Equal(t, map[string]string{"worker": "registry.example/ingest:0.2.0", "consumer": "registry.example/ingest:0.1.0"}, images)
+	for _, d := range deployments(objects(t, "testdata/secure.yaml")) {
+		require.Regexp(t, "^ghcr.io/ai-backlog/ingest@sha256:[0-9a-f]{64}$", containerOf(d).Image)
+	}
+}
+
 func TestPodsReachWhatTheyAreConfiguredFor(t *testing.T) {
 	policy := objects(t, "testdata/secure.yaml")["NetworkPolicy/prod-ai-backlog-ingest-worker"].(*networkingv1.NetworkPolicy)
 	var ports []string

@@ -15,8 +15,11 @@
 {{- end }}
 
 {{- define "ingest.image" -}}
-{{- if .Values.image.digest }}{{ .Values.image.repository }}@{{ .Values.image.digest }}
-{{- else }}{{ .Values.image.repository }}:{{ default .Chart.AppVersion .Values.image.tag }}{{ end }}
+{{- $own := dig "image" "tag" "" .values }}
+{{- $image := .root.Values.image }}
+{{- if $own }}{{ $image.repository }}:{{ $own }}
+{{- else if $image.digest }}{{ $image.repository }}@{{ $image.digest }}
+{{- else }}{{ $image.repository }}:{{ default .root.Chart.AppVersion $image.tag }}{{ end }}
 {{- end }}
 
 {{- /* What selects the pods of a program; it must never change. Call with root and program. */ -}}
@@ -109,7 +112,7 @@ spec:
   {{- end }}
   containers:
     - name: {{ .program }}
-      image: {{ include "ingest.image" .root | quote }}
+      image: {{ include "ingest.image" . | quote }}
       imagePullPolicy: {{ .root.Values.image.pullPolicy }}
       command: ["/usr/local/bin/{{ .program }}"]
       env: {{- include "ingest.env" . | nindent 8 }}
