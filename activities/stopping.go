@@ -5,7 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/temporal"
 )
@@ -21,7 +20,8 @@ const handOver = 100 * time.Millisecond
 // only after the heartbeat timeout. What they have sent without an answer they tell as ever, so the same rows go under the same
 // token next, and a turn that would send others waits for the quiet time.
 //
-// Local activities are left alone: they end with their workflow task, which Temporal gives away within ten seconds.
+// Local activities are cut, too: one that waits for a server would hold up its workflow task, and the stop of the worker in its
+// three steps. That it failed is recorded, and the batch waits as after any outage.
 func Stoppable(cut <-chan struct{}) interceptor.WorkerInterceptor { return &stoppable{cut: cut} }
 
 type stoppable struct {
@@ -39,9 +39,6 @@ type stoppableActivity struct {
 }
 
 func (s *stoppableActivity) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
-	if activity.GetInfo(ctx).IsLocalActivity {
-		return s.Next.ExecuteActivity(ctx, in)
-	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	go func() {

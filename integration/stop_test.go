@@ -3,6 +3,7 @@ package integration
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -84,7 +85,7 @@ func TestProgramsThatAreAskedToStopUnderLoadLeaveNothingWaiting(t *testing.T) {
 	require.NoError(t, err)
 	consumer, err := s.Consumer()
 	require.NoError(t, err)
-	_, err = s.arrive(1500) // load that goes on all the time
+	_, err = s.sends(1500) // load that goes on all the time
 	require.NoError(t, err)
 	longest := map[string]time.Duration{}
 	for range 3 {
@@ -95,7 +96,7 @@ func TestProgramsThatAreAskedToStopUnderLoadLeaveNothingWaiting(t *testing.T) {
 				require.NoError(t, p.Restart())
 			}
 		}
-		a, err := s.arrive(500)
+		a, err := s.sends(500)
 		require.NoError(t, err)
 		s.says(a, "the client stores", func(r report) bool { return r.Flushed > 500 })
 		longest["client"] = max(longest["client"], s.quits(a.Process))
@@ -108,6 +109,15 @@ func TestProgramsThatAreAskedToStopUnderLoadLeaveNothingWaiting(t *testing.T) {
 	s.clean(allTopics...)
 }
 
+// sends starts an agent that sends to Kafka alone: rows that come straight have no coordinates to count.
+func (s *town) sends(rate int) (*agent, error) {
+	a := &agent{number: len(s.agents) + 1}
+	var err error
+	a.Process, err = s.Launch("agent", []string{"FALLBACK_AFTER=-1s"}, "-agent", strconv.Itoa(a.number), "-rate", strconv.Itoa(rate))
+	s.agents = append(s.agents, a)
+	return a, err
+}
+
 // settled waits until all is stored that agents and the scene have sent, and counts it.
 func (s *town) settled() {
 	s.t.Helper()
@@ -115,7 +125,11 @@ func (s *town) settled() {
 		s.sent.Good.Add(a.last(s.t).Accepted)
 	}
 	s.exact()
-	s.once()
+	for _, a := range s.agents {
+		accepted := a.last(s.t).Accepted
+		require.Equal(s.t, accepted, s.count("SELECT count() FROM "+numbered+" WHERE agent = ?", a.number), "agent %d", a.number)
+		require.Equal(s.t, accepted, s.count("SELECT uniqExact(n) FROM "+numbered+" WHERE agent = ?", a.number), "agent %d", a.number)
+	}
 }
 
 // ClickHouse answers nothing, so nothing that runs can end by itself: it is cut, and told of.
