@@ -64,6 +64,7 @@ func TestAnUpgradeUnderLoadLosesNothing(t *testing.T) {
 	require.NoError(t, err)
 	consumer, err := s.Consumer()
 	require.NoError(t, err)
+	s.ready()
 	stop := s.trickle()
 	s.flows(5000)
 	for _, to := range []string{newer, older, newer} {
