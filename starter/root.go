@@ -14,7 +14,7 @@ func newRoot() *cobra.Command {
 			"and shows what could not be stored.\n" +
 			"Where Kafka, Temporal and ClickHouse are is told by environment variables (KAFKA_…, TEMPORAL_…, CLICKHOUSE_…; see the README).",
 		Version:       settings.VersionLine("starter"), // not empty: it is what adds the flag
-		SilenceUsage:  true, // an error is one line
+		SilenceUsage:  true,                            // an error is one line
 		SilenceErrors: true,
 	}
 	root.SetVersionTemplate("{{.Version}}")

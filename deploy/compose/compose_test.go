@@ -14,7 +14,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/stretchr/testify/require"
 
-	"github.com/ai-backlog/ingest/deploy/readme"
+	"github.com/ai-backlog/ingest/deploy/readmetest"
 )
 
 const stopsWithin = 15 * time.Second // of integration's test of stops
@@ -78,7 +78,7 @@ func fileIn(path string) (file string) {
 
 func TestProgramsAreToldOnlyWhatTheREADMEKnows(t *testing.T) {
 	p := project(t)
-	known := readme.Names(t)
+	known := readmetest.Names(t)
 	for _, name := range ours {
 		for variable := range p.Services[name].Environment {
 			require.Contains(t, known, variable, name)

@@ -16,7 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 
-	"github.com/ai-backlog/ingest/deploy/readme"
+	"github.com/ai-backlog/ingest/deploy/readmetest"
 )
 
 // stopsWithin is what integration's test of stops allows a program.
@@ -132,7 +132,7 @@ func TestProbesAskThePortThatTheProgramsListenOn(t *testing.T) {
 }
 
 func TestProgramsAreToldOnlyWhatTheREADMEKnows(t *testing.T) {
-	known := append(readme.Names(t), "GOMEMLIMIT") // which Go's runtime reads
+	known := append(readmetest.Names(t), "GOMEMLIMIT") // which Go's runtime reads
 	for _, file := range cases(t) {
 		for _, d := range deployments(objects(t, file)) {
 			for name := range variables(containerOf(d)) {

@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/ai-backlog/ingest/deploy/readme"
+	"github.com/ai-backlog/ingest/deploy/readmetest"
 )
 
 var update = flag.Bool("update", false, "write the README's variables into values.schema.json")
@@ -22,7 +22,7 @@ func TestTheSchemaKnowsTheVariablesOfTheREADME(t *testing.T) {
 	var schema map[string]any
 	require.NoError(t, json.Unmarshal(have, &schema))
 	var config, secrets []string
-	for _, v := range readme.Variables(t) {
+	for _, v := range readmetest.Variables(t) {
 		if v.Client() || v.Name == "METRICS_ADDR" || v.Name == "WORKER_MEMORY_MIB" { // which are the chart's
 			continue
 		}

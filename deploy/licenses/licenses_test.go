@@ -28,5 +28,4 @@ func TestALicenceThatAsksForMoreIsRefused(t *testing.T) {
 	}
 	require.NoError(t, refused([]string{"MIT"}))
 	require.ErrorContains(t, refused([]string{"MIT", "GPL-3.0"}), "GPL-3.0 is not among")
-
 }

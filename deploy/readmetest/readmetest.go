@@ -1,5 +1,5 @@
-// Package readme reads the README's table of variables, for tests of what sets them.
-package readme
+// Package readmetest reads the README's table of variables, for tests of what sets them.
+package readmetest
 
 import (
 	"os"
