@@ -50,6 +50,7 @@ func BuildOlder(ctx context.Context, commit, dir string) error {
 	return nil
 }
 
+// Command runs a program in the folder and answers what it printed, less the space around it.
 func Command(ctx context.Context, dir, name string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, name, args...) //nolint:gosec // fixed programs; a commit of the user's own choice
 	cmd.Dir = dir
