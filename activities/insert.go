@@ -55,7 +55,7 @@ func (a *Activities) Insert(ctx context.Context, in InsertInput) (Inserted, erro
 	}
 	ctx, beat := a.pulse(ctx, from)
 	defer beat.stop()
-	w := &writer{a: a, in: in, kind: kind, block: a.lend(kind), pulse: beat, p: from, silent: from.Silent, run: info.WorkflowExecution.RunID}
+	w := &writer{a: a, in: in, kind: kind, block: a.lend(kind), pulse: beat, p: from, silent: from.Silent, used: from.Doubt, run: info.WorkflowExecution.RunID}
 	defer a.giveBack(kind, w.block)
 	err = nil
 	if again { // an outage should not cost a read of the batch for every try
@@ -63,6 +63,7 @@ func (a *Activities) Insert(ctx context.Context, in InsertInput) (Inserted, erro
 	}
 	if err == nil {
 		err = w.all(ctx)
+		w.done(ctx, err)
 	}
 	if err != nil {
 		t := troubleOf(err)
@@ -89,7 +90,10 @@ type writer struct {
 	// Temporal is told is that it is, from the first send on.
 	silent bool
 	told   bool // Temporal has accepted a heartbeat of this attempt since it began to send
+	used   bool // the open block may have been sent before under its token
 	unsent bool // a block had no rows: no token covers what another version of the worker may have sent of it
+
+	reading reading // of the open block, in the batch's trace
 
 	open  batch.Ranges // offsets that the block covers, holes and rejected ones included
 	bytes int64        // keys and values since the block began
@@ -124,7 +128,10 @@ func (w *writer) all(ctx context.Context) error {
 // rangeOf adds one range; next is its first offset that no block covers yet.
 func (w *writer) rangeOf(ctx context.Context, r batch.Range) error {
 	next := r.First
+	w.read(ctx)
 	err := w.a.read(ctx, w.in.Job, r, func(recs []*kgo.Record) error {
+		w.reading.decodes()
+		defer w.reading.decoded()
 		for _, rec := range recs {
 			size := int64(len(rec.Key) + len(rec.Value))
 			w.tally.Holes += rec.Offset - next
@@ -133,6 +140,8 @@ func (w *writer) rangeOf(ctx context.Context, r batch.Range) error {
 				if err := w.flush(ctx); err != nil {
 					return err
 				}
+				w.read(ctx)
+				w.reading.decodes()
 			}
 			w.add(rec, size)
 			w.cover(r.Partition, rec.Offset, rec.Offset)
@@ -182,6 +191,7 @@ func fault(partition int32, offset int64) uint64 {
 // flush sends the open block and waits for the server's answer.
 func (w *writer) flush(ctx context.Context) error {
 	rows := int64(w.block.Rows())
+	w.done(ctx, nil)
 	if rows > 0 {
 		if err := w.send(ctx); err != nil {
 			return err
@@ -195,18 +205,20 @@ func (w *writer) flush(ctx context.Context) error {
 	w.p.Holes += w.tally.Holes
 	w.p.Bytes += w.tally.Bytes
 	w.pulse.note(w.p)
-	w.open, w.bytes, w.tally = nil, 0, Progress{}
+	w.open, w.bytes, w.tally, w.used = nil, 0, Progress{}, false
 	w.block.Reset()
 	return nil
 }
 
 // send inserts the block, again after blips: always the same rows under the
 // same token, whatever became of the last try.
-func (w *writer) send(ctx context.Context) error {
+func (w *writer) send(ctx context.Context) (err error) {
 	token := w.in.token(w.open)
 	began := time.Now()
 	tries := 0
-	err := blips(ctx, func() error {
+	ctx, s := span(ctx, "insert", w.in.Job)
+	defer func() { w.sent(s, token, tries, err) }()
+	err = blips(ctx, func() error {
 		if err := w.allowed(ctx); err != nil {
 			return err
 		}
@@ -220,7 +232,9 @@ func (w *writer) send(ctx context.Context) error {
 		w.p.Resent = w.p.Resent || doubt && tries > 0
 		tries++
 		err := w.a.Inserter.Insert(ctx, w.kind.Table(), w.block.Input(), token)
+		w.a.Metrics.tried(w.in.Topic, err, w.used)
 		var f *clickhouse.Failure
+		w.used = w.used || err != nil && (!errors.As(err, &f) || f.Sent)
 		switch {
 		case errors.As(err, &f) && !f.Sent:
 			w.p.Doubt, w.p.Silent = doubt, silent
@@ -233,7 +247,7 @@ func (w *writer) send(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("insert %d rows into %s: %w", w.block.Rows(), w.kind.Table(), err)
 	}
-	w.a.Metrics.inserted(w.in.Topic, w.block.Rows(), time.Since(began))
+	w.a.Metrics.inserted(w.in.Job, w.block, time.Since(began))
 	return nil
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/ai-backlog/ingest/frontend"
 	"github.com/ai-backlog/ingest/kafka"
 	"github.com/ai-backlog/ingest/monitor"
+	"github.com/ai-backlog/ingest/settings"
 	"github.com/ai-backlog/ingest/workflows"
 )
 
@@ -31,7 +32,8 @@ const retentionAdvised = 72 * time.Hour
 func run(ctx context.Context, cfg Config) error {
 	logger := monitor.Logger(cfg.LogLevel)
 	slog.SetDefault(logger)
-	reg := monitor.Registry()
+	release, commit := settings.Version()
+	reg := monitor.Registry("consumer", release, commit)
 	m := newMetrics(reg, cfg.Topics.Names())
 	var working atomic.Bool
 	if err := monitor.Serve(ctx, cfg.MetricsAddr, reg, func() error {
@@ -42,6 +44,11 @@ func run(ctx context.Context, cfg Config) error {
 	}); err != nil {
 		return err
 	}
+	tracers, stopTracing, err := monitor.Instrument(ctx, "consumer", &cfg.Temporal, cfg.Tracing, reg, logger)
+	if err != nil {
+		return err
+	}
+	defer stopTracing()
 	cfg.Temporal.Logger = sdklog.NewStructuredLogger(logger)
 	temporal, retention, err := connect(ctx, logger, cfg.Temporal)
 	if err != nil {
@@ -52,7 +59,7 @@ func run(ctx context.Context, cfg Config) error {
 		logger.Warn("the promise is at risk", "problem", fmt.Sprintf("Temporal keeps closed workflows for %s only: give namespace %s a retention of %s or more", retention, namespace(cfg.Temporal), retentionAdvised))
 	}
 	// Only now, since a member that cannot start batches would take topics from one that can.
-	member, err := kafka.Join(cfg.Kafka, cfg.SessionTimeout, cfg.Topics.Names(), clientLog(ctx, logger)...)
+	member, err := kafka.Join(cfg.Kafka, cfg.SessionTimeout, cfg.Topics.Names(), append(clientLog(ctx, logger), kafka.Metrics(reg))...)
 	if err != nil {
 		return err
 	}
@@ -62,24 +69,36 @@ func run(ctx context.Context, cfg Config) error {
 	if err := monitor.Await(ctx, logger, what, ping, kafka.IsAuth); err != nil {
 		return monitor.Stopped(ctx, err)
 	}
-	plans := &batches{c: temporal, namespace: namespace(cfg.Temporal), watches: newWatches(ctx, temporal), log: logger}
+	plans := &batches{c: temporal, namespace: namespace(cfg.Temporal), watches: newWatches(ctx, temporal), tracer: tracers.Tracer("github.com/ai-backlog/ingest/consumer"), log: logger}
 	working.Store(true)
 	logger.Info("consumer is ready", "topics", cfg.Topics.Names(), "group", cfg.Kafka.GroupID)
+	err = work(ctx, &asking{cfg: cfg, member: member, temporal: plans, metrics: m, log: logger}, retention)
+	logger.Info("consumer stopped")
+	return err
+}
+
+// work plans every topic, and asks for what is shown beside it, until ctx ends or a planning cannot go on. Then the member leaves
+// the group: nothing is started any more.
+func work(ctx context.Context, a *asking, retention time.Duration) error {
 	asked := ctx // to stop, by whoever started the program
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var wg sync.WaitGroup
-	wg.Go(func() { member.Renew(ctx) })
-	for _, t := range cfg.Topics.Names() {
-		p := &planning{cfg: cfg, name: t, member: member, temporal: plans, retention: retention, metrics: m, log: logger}
+	wg.Go(func() { a.member.Renew(ctx) })
+	a.metrics.member.of.Store(a.member)
+	for _, r := range a.readers() {
+		wg.Go(func() { r.Run(ctx) })
+	}
+	for _, t := range a.cfg.Topics.Names() {
+		wg.Go(func() { newLookout(a.member.Client, t, a.metrics.positions, a.log).run(ctx) })
+		p := &planning{cfg: a.cfg, name: t, member: a.member, temporal: a.temporal, retention: retention, lasted: a.temporal.watches.lasted, metrics: a.metrics, log: a.log}
 		wg.Go(func() {
 			if err := p.run(ctx); err != nil {
 				stop(err)
 			}
 		})
 	}
-	wg.Wait() // then the member leaves the group: nothing is started any more
-	logger.Info("consumer stopped")
+	wg.Wait()
 	return monitor.Stopped(asked, context.Cause(ctx))
 }
 

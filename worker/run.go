@@ -6,9 +6,12 @@ import (
 	"log/slog"
 	"os"
 	"runtime/debug"
+	"slices"
+	"sync"
 	"sync/atomic"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/log"
@@ -18,6 +21,8 @@ import (
 	"github.com/ai-backlog/ingest/clickhouse"
 	"github.com/ai-backlog/ingest/kafka"
 	"github.com/ai-backlog/ingest/monitor"
+	"github.com/ai-backlog/ingest/settings"
+	"github.com/ai-backlog/ingest/vitals"
 	"github.com/ai-backlog/ingest/workflows"
 )
 
@@ -25,11 +30,9 @@ import (
 func run(ctx context.Context, cfg Config) error {
 	logger := monitor.Logger(cfg.LogLevel)
 	slog.SetDefault(logger)
-	debug.SetMemoryLimit(cfg.MemoryLimit << 20)
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(400) // up to the limit memory is there to be used: a tenth of the worker's CPU less
-	}
-	reg := monitor.Registry()
+	useMemory(cfg)
+	release, commit := settings.Version()
+	reg := monitor.Registry("worker", release, commit)
 	var working atomic.Bool
 	ready := func() error {
 		if !working.Load() {
@@ -40,11 +43,19 @@ func run(ctx context.Context, cfg Config) error {
 	if err := monitor.Serve(ctx, cfg.MetricsAddr, reg, ready); err != nil {
 		return err
 	}
-	s, err := open(cfg)
+	s, err := open(cfg, kafka.Metrics(reg))
 	defer s.close()
 	if err != nil {
 		return err
 	}
+	m := activities.NewMetrics(reg, cfg.Topics.Names())
+	_, stopTracing, err := monitor.Instrument(ctx, "worker", &cfg.Temporal, cfg.Tracing, reg, logger)
+	if err != nil {
+		return err
+	}
+	defer stopTracing()
+	cfg.Temporal.MetricsHandler = m.Decisions(cfg.Temporal.MetricsHandler)
+	defer readVitals(ctx, logger, cfg, reg)()
 	temporal, err := prepare(ctx, logger, cfg, s)
 	if err != nil {
 		return monitor.Stopped(ctx, err)
@@ -53,7 +64,7 @@ func run(ctx context.Context, cfg Config) error {
 	a := &activities.Activities{
 		Temporal: temporal, Batches: temporal, Reader: kafka.NewReader(s.broker), Producer: s.broker, Looker: clickhouse.NewLooker(s.queries), Inserter: s.inserter,
 		Killer: s.killer, Queries: s.queries, Kinds: cfg.Topics.Kinds(),
-		LetterTopics: activities.LetterTopics{Partitions: cfg.LetterPartitions, Retention: cfg.LetterRetention}, Metrics: activities.NewMetrics(reg, cfg.Topics.Names()),
+		LetterTopics: activities.LetterTopics{Partitions: cfg.LetterPartitions, Retention: cfg.LetterRetention}, Metrics: m,
 	}
 	var workers []worker.Worker
 	defer func() { stopAll(workers) }()
@@ -76,6 +87,29 @@ func run(ctx context.Context, cfg Config) error {
 	return nil
 }
 
+func useMemory(cfg Config) {
+	debug.SetMemoryLimit(cfg.MemoryLimit << 20)
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(400) // up to the limit memory is there to be used: a tenth of the worker's CPU less
+	}
+}
+
+// readVitals shows how ClickHouse fares, beside all that the worker does and apart from it; what it returns waits for its end.
+func readVitals(ctx context.Context, logger *slog.Logger, cfg Config, reg prometheus.Registerer) (stop func()) {
+	if !cfg.ClickHouseMetrics {
+		return func() {}
+	}
+	v := vitals.New(cfg.ClickHouse, reg, logger)
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := v.Run(ctx); err != nil {
+			logger.Warn("clickhouse is not read for metrics", "error", err)
+		}
+	})
+	return func() { cancel(); wg.Wait() }
+}
+
 // servers are the connections to Kafka and ClickHouse; each connects when it is
 // first used.
 type servers struct {
@@ -85,7 +119,7 @@ type servers struct {
 	killer   *clickhouse.Killer
 }
 
-func open(cfg Config) (s servers, err error) {
+func open(cfg Config, more ...kgo.Opt) (s servers, err error) {
 	if s.queries, err = clickhouse.Open(cfg.ClickHouse); err != nil {
 		return s, err
 	}
@@ -97,7 +131,7 @@ func open(cfg Config) (s servers, err error) {
 	if err != nil {
 		return s, err
 	}
-	s.broker, err = kgo.NewClient(append(opts, kgo.ProducerLinger(0))...)
+	s.broker, err = kgo.NewClient(slices.Concat(opts, []kgo.Opt{kgo.ProducerLinger(0)}, more)...)
 	return s, err
 }
 
@@ -130,7 +164,7 @@ func prepare(ctx context.Context, logger *slog.Logger, cfg Config, s servers) (c
 }
 
 func newWorker(c client.Client, cfg Config, a *activities.Activities, cut <-chan struct{}) worker.Worker {
-	w := worker.New(c, workflows.TaskQueue, options(cfg.InsertsAt, cut)) // memory is bounded by it
+	w := worker.New(c, workflows.TaskQueue, options(a, cfg.InsertsAt, cut)) // memory is bounded by it
 	w.RegisterWorkflow(workflows.Ingest)
 	w.RegisterWorkflow(workflows.MakeWay)
 	w.RegisterActivity(a)
@@ -143,7 +177,7 @@ const operationsAt = 4
 
 // newOperations works on what operators started.
 func newOperations(c client.Client, a *activities.Activities, cut <-chan struct{}) worker.Worker {
-	w := worker.New(c, workflows.OperationsQueue, options(operationsAt, cut))
+	w := worker.New(c, workflows.OperationsQueue, options(a, operationsAt, cut))
 	w.RegisterWorkflow(workflows.Redrive)
 	w.RegisterWorkflow(workflows.Replay)
 	w.RegisterWorkflow(workflows.Audit)

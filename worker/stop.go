@@ -20,12 +20,12 @@ const (
 )
 
 // options are those of a worker that has at most so many activities at once, and cuts them when it has to stop.
-func options(most int, cut <-chan struct{}) worker.Options {
+func options(a *activities.Activities, most int, cut <-chan struct{}) worker.Options {
 	return worker.Options{
 		MaxConcurrentActivityExecutionSize: most,
 		WorkerStopTimeout:                  stopTimeout,
 		BackgroundActivityContext:          context.Background(),
-		Interceptors:                       []interceptor.WorkerInterceptor{activities.Stoppable(cut)},
+		Interceptors:                       []interceptor.WorkerInterceptor{a.Metrics.Attempts(), activities.Stoppable(cut)},
 	}
 }
 
