@@ -109,4 +109,3 @@ func PrometheusSource(ctx context.Context) (string, error) {
 
 // CacheDir is where what is built or downloaded is kept over runs: ${XDG_CACHE_HOME:-~/.cache}/ai-backlog-ingest.
 func CacheDir() (string, error) { return cacheDir() }
-
