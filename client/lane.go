@@ -43,6 +43,7 @@ type lane struct {
 
 	mu       sync.Mutex
 	direct   bool      // the way is straight to ClickHouse
+	changes  int64     // of the way
 	closing  bool      // and will not change any more
 	heard    bool      // Kafka has acknowledged something since watch looked
 	answered time.Time // when it last had, or owed nothing
@@ -149,6 +150,7 @@ func (l *lane) giveUp(now time.Time, idle int64) bool {
 	}
 	l.hold = min(l.hold, holdMost)
 	l.direct, l.probed, l.switched = true, false, now
+	l.changes++
 	l.begin()
 	return true
 }
@@ -235,6 +237,7 @@ func (l *lane) acknowledged() (again bool) {
 		return false
 	}
 	l.direct, l.switched, l.answered = false, time.Now(), time.Now()
+	l.changes++
 	return true
 }
 
@@ -243,6 +246,13 @@ func (l *lane) isDirect() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.direct
+}
+
+// changed is how often the way was another.
+func (l *lane) changed() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.changes
 }
 
 // doubt is how many records may be stored where nobody has said so.

@@ -47,11 +47,12 @@ var (
 	limitDesc   = prometheus.NewDesc("ingest_client_buffer_limit_bytes", "Bytes at which calls wait.", nil, nil)
 	doubtDesc   = prometheus.NewDesc("ingest_client_in_doubt_records", "Records that were sent to a server that has not answered.", []string{"kind"}, nil)
 	awayDesc    = prometheus.NewDesc("ingest_client_direct", "1 while records of the kind go straight to ClickHouse, because Kafka does not answer.", []string{"kind"}, nil)
+	changesDesc = prometheus.NewDesc("ingest_client_way_changes_total", "Times that records of the kind changed their way: to ClickHouse, because Kafka did not answer, and back.", []string{"kind"}, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (c *Client) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{recordsDesc, bufferDesc, bytesDesc, limitDesc, doubtDesc, awayDesc} {
+	for _, d := range []*prometheus.Desc{recordsDesc, bufferDesc, bytesDesc, limitDesc, doubtDesc, awayDesc, changesDesc} {
 		ch <- d
 	}
 }
@@ -71,6 +72,7 @@ func (c *Client) Collect(ch chan<- prometheus.Metric) {
 			away = 1
 		}
 		gauge(awayDesc, away, k.String())
+		ch <- prometheus.MustNewConstMetric(changesDesc, prometheus.CounterValue, float64(c.lanes[k].changed()), k.String())
 		gauge(doubtDesc, float64(c.lanes[k].doubt()), k.String())
 		for became, n := range map[string]int64{
 			"kafka": c.sent[k].Load(), "direct": c.direct[k].Load(), "marked": c.marked[k].Load(),

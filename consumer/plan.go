@@ -31,6 +31,7 @@ type planning struct {
 	member    *kafka.Member
 	temporal  planlog.Temporal
 	retention time.Duration
+	lasted    func(id string) (time.Duration, bool)
 	metrics   *metrics
 	log       *slog.Logger
 
@@ -69,7 +70,7 @@ func (p *planning) round(ctx context.Context) error {
 	began := time.Now()
 	err := p.planner.Tick(ctx)
 	if ctx.Err() == nil { // else it was only asked to stop
-		p.metrics.show(p.name, p.planner.State(), time.Since(began))
+		p.metrics.show(p.name, p.planner.State(), time.Since(began), errors.Is(err, planlog.ErrTruncated))
 		p.tell(err)
 	}
 	return nil
@@ -100,7 +101,7 @@ func (p *planning) idle(ctx context.Context) error {
 // with a takeover.
 func (p *planning) assign(a int64) {
 	p.planner, p.assignment, p.looked = nil, a, time.Now()
-	p.metrics.owns(p.name, a != 0)
+	p.metrics.owns(p.name, a)
 	if a == 0 {
 		p.log.Info("topic is planned elsewhere", "topic", p.name)
 		return
@@ -111,7 +112,7 @@ func (p *planning) assign(a int64) {
 		Quiet: activities.Quiet, Retention: p.retention, Latest: p.cfg.Kafka.AutoOffsetReset == "latest", Limits: p.cfg.limits(),
 	}
 	lease := func() bool { return p.member.Lease(p.name, a) }
-	p.planner = planlog.New(cfg, topic{p.member, p.name, a}, p.temporal, lease, time.Now, func() string { return uuid.NewString()[:8] }, p.log, p.metrics.observer(p.name))
+	p.planner = planlog.New(cfg, topic{p.member, p.name, a}, p.temporal, lease, time.Now, func() string { return uuid.NewString()[:8] }, p.log, p.metrics.observer(p.name, p.lasted))
 }
 
 // tell logs a trouble when it is new or has lasted, and when it is over.

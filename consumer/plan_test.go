@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	dto "github.com/prometheus/client_model/go"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -18,7 +17,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kversion"
 	enumspb "go.temporal.io/api/enums/v1"
 
-	"github.com/ai-backlog/ingest/batch"
 	"github.com/ai-backlog/ingest/kafka"
 	"github.com/ai-backlog/ingest/planlog"
 	"github.com/ai-backlog/ingest/settings"
@@ -151,34 +149,4 @@ func TestEveryStatusOfAWorkflowIsKnown(t *testing.T) {
 		}
 		require.Equal(t, want, status(enumspb.WorkflowExecutionStatus(code)), name)
 	}
-}
-
-// values is what a collector shows, one per set of labels.
-func values(t *testing.T, c prometheus.Collector) []float64 {
-	t.Helper()
-	ch := make(chan prometheus.Metric, 100)
-	c.Collect(ch)
-	close(ch)
-	var out []float64
-	for m := range ch {
-		var d dto.Metric
-		require.NoError(t, m.Write(&d))
-		out = append(out, d.GetCounter().GetValue()+d.GetGauge().GetValue())
-	}
-	return out
-}
-
-func TestMetricsCountOffsetsByWhereTheyEnded(t *testing.T) {
-	m := newMetrics(prometheus.NewRegistry(), []string{"logs"})
-	require.Equal(t, make([]float64, 6), values(t, m.completed), "they start at 0")
-	o := m.observer("logs")
-	o.Planned(batch.Batch{Ranges: batch.Ranges{{First: 0, Last: 9}}})
-	o.Completed(batch.Batch{}, batch.Outcome{Offsets: 10, Stored: 6, DeadLettered: 3, Present: 1})
-	require.Equal(t, []float64{10}, values(t, m.records))
-	require.Equal(t, []float64{6}, values(t, m.completed.WithLabelValues("logs", "stored")))
-	require.Equal(t, []float64{3}, values(t, m.completed.WithLabelValues("logs", "dead_letters")))
-	m.show("logs", planlog.Snapshot{Open: 2, End: map[int32]int64{0: 30}, Low: map[int32]int64{0: 10}, Unplanned: map[int32]int64{0: 5}}, time.Millisecond)
-	require.Equal(t, []float64{20}, values(t, m.lag))
-	m.owns("logs", false)
-	require.Empty(t, values(t, m.lag), "who does not plan the topic knows no lag")
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/ai-backlog/ingest/frontend"
 	"github.com/ai-backlog/ingest/kafka"
 	"github.com/ai-backlog/ingest/monitor"
+	"github.com/ai-backlog/ingest/settings"
 	"github.com/ai-backlog/ingest/workflows"
 )
 
@@ -31,7 +32,8 @@ const retentionAdvised = 72 * time.Hour
 func run(ctx context.Context, cfg Config) error {
 	logger := monitor.Logger(cfg.LogLevel)
 	slog.SetDefault(logger)
-	reg := monitor.Registry()
+	release, commit := settings.Version()
+	reg := monitor.Registry("consumer", release, commit)
 	m := newMetrics(reg, cfg.Topics.Names())
 	var working atomic.Bool
 	if err := monitor.Serve(ctx, cfg.MetricsAddr, reg, func() error {
@@ -52,7 +54,7 @@ func run(ctx context.Context, cfg Config) error {
 		logger.Warn("the promise is at risk", "problem", fmt.Sprintf("Temporal keeps closed workflows for %s only: give namespace %s a retention of %s or more", retention, namespace(cfg.Temporal), retentionAdvised))
 	}
 	// Only now, since a member that cannot start batches would take topics from one that can.
-	member, err := kafka.Join(cfg.Kafka, cfg.SessionTimeout, cfg.Topics.Names(), clientLog(ctx, logger)...)
+	member, err := kafka.Join(cfg.Kafka, cfg.SessionTimeout, cfg.Topics.Names(), append(clientLog(ctx, logger), kafka.Metrics(reg))...)
 	if err != nil {
 		return err
 	}
@@ -71,7 +73,7 @@ func run(ctx context.Context, cfg Config) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { member.Renew(ctx) })
 	for _, t := range cfg.Topics.Names() {
-		p := &planning{cfg: cfg, name: t, member: member, temporal: plans, retention: retention, metrics: m, log: logger}
+		p := &planning{cfg: cfg, name: t, member: member, temporal: plans, retention: retention, lasted: plans.watches.lasted, metrics: m, log: logger}
 		wg.Go(func() {
 			if err := p.run(ctx); err != nil {
 				stop(err)

@@ -17,6 +17,7 @@ const (
 	hedgeFirst = 250 * time.Millisecond
 	hedgeMost  = 2 * time.Second
 	askTimeout = 5 * time.Second
+	maxTook    = 1000
 	fresh      = 2 * time.Second // an unknown batch is planned again: that may not rest on an old answer
 )
 
@@ -33,8 +34,9 @@ type watches struct {
 	c   executions
 	ctx context.Context //nolint:containedctx // the program's life: a watch outlives the round that asked for it
 
-	mu sync.Mutex
-	by map[string]*watch
+	mu   sync.Mutex
+	by   map[string]*watch
+	took map[string]time.Duration // of batches whose completion was answered, until it is asked for
 }
 
 // watch is what is known of one batch.
@@ -42,13 +44,14 @@ type watch struct {
 	cancel  context.CancelFunc
 	status  planlog.Status
 	outcome batch.Outcome
+	took    time.Duration // from its start to its completion; 0: not known
 	err     error
 	seen    time.Time // when that was answered: asked it was at most askTimeout before
 	used    time.Time
 }
 
 func newWatches(ctx context.Context, c executions) *watches {
-	return &watches{c: c, ctx: ctx, by: map[string]*watch{}}
+	return &watches{c: c, ctx: ctx, by: map[string]*watch{}, took: map[string]time.Duration{}}
 }
 
 // poll answers what was last observed; the first call for a batch begins to
@@ -78,7 +81,22 @@ func (w *watches) poll(_ context.Context, id string) (planlog.Status, batch.Outc
 		x.cancel()
 		delete(w.by, id)
 	}
+	if x.status == planlog.Completed && x.took > 0 {
+		if len(w.took) > maxTook { // of batches that were somebody else's by then
+			clear(w.took)
+		}
+		w.took[id] = x.took
+	}
 	return x.status, x.outcome, x.err
+}
+
+// lasted is how long a batch took whose completion was answered just now.
+func (w *watches) lasted(id string) (time.Duration, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	d, ok := w.took[id]
+	delete(w.took, id)
+	return d, ok
 }
 
 // forget drops what is known of a batch that was started again.
@@ -108,10 +126,10 @@ func (w *watches) follow(ctx context.Context, id string, x *watch) {
 		case <-closed:
 		case <-t.C:
 		}
-		s, o, err := w.observe(ctx, id)
+		s, o, took, err := w.observe(ctx, id)
 		if err == nil || errors.Is(err, planlog.ErrNotFound) {
 			w.mu.Lock()
-			x.status, x.outcome, x.err, x.seen = s, o, err, time.Now()
+			x.status, x.outcome, x.took, x.err, x.seen = s, o, took, err, time.Now()
 			w.mu.Unlock()
 		}
 		if errors.Is(err, planlog.ErrNotFound) || err == nil && s == planlog.Completed {
@@ -123,19 +141,19 @@ func (w *watches) follow(ctx context.Context, id string, x *watch) {
 }
 
 // observe describes the batch's current run, and reads its outcome.
-func (w *watches) observe(ctx context.Context, id string) (s planlog.Status, o batch.Outcome, err error) {
+func (w *watches) observe(ctx context.Context, id string) (s planlog.Status, o batch.Outcome, took time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	d, err := w.c.DescribeWorkflowExecution(ctx, id, "")
 	if err != nil {
-		return planlog.Running, o, notFound(id, err)
+		return planlog.Running, o, 0, notFound(id, err)
 	}
-	if s = status(d.GetWorkflowExecutionInfo().GetStatus()); s != planlog.Completed {
-		return s, o, nil
+	x := d.GetWorkflowExecutionInfo()
+	if s = status(x.GetStatus()); s != planlog.Completed {
+		return s, o, 0, nil
 	}
-	run := d.GetWorkflowExecutionInfo().GetExecution().GetRunId()
-	if err := w.c.GetWorkflow(ctx, id, run).Get(ctx, &o); err != nil {
-		return planlog.Running, o, err // its outcome is asked for again
+	if err := w.c.GetWorkflow(ctx, id, x.GetExecution().GetRunId()).Get(ctx, &o); err != nil {
+		return planlog.Running, o, 0, err // its outcome is asked for again
 	}
-	return s, o, nil
+	return s, o, x.GetCloseTime().AsTime().Sub(began(ctx, w.c, x)), nil
 }

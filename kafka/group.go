@@ -27,6 +27,8 @@ type Member struct {
 	held  map[string]int64 // by topic: which assignment of partition 0
 	id    string           // the member ID that holds them
 	count int64
+	joins int64     // assignments that the group gave
+	last  time.Time // when it gave the last one
 	good  time.Time // when the last accepted heartbeat of ours was sent
 	beat  string    // and under which member ID
 	err   error     // what keeps the group from forming; nil again when it has
@@ -59,6 +61,8 @@ func (m *Member) assigned(_ context.Context, cl *kgo.Client, ts map[string][]int
 	id, _ := cl.GroupMetadata() // m.Client may not be set yet
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.joins++
+	m.last = m.now()
 	if id != m.id {
 		m.id = id
 		for t := range m.held {
@@ -110,6 +114,13 @@ func (m *Member) Holds(topic string) int64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.held[topic]
+}
+
+// Rebalances is how many assignments the group has given to this member, and when it gave the last one.
+func (m *Member) Rebalances() (n int64, last time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.joins, m.last
 }
 
 // holds tells whether the topic is held under this assignment, by this member ID.

@@ -22,15 +22,24 @@ func Logger(level slog.Level) *slog.Logger {
 	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
 }
 
-// Registry has Go's and the process's own metrics.
-func Registry() *prometheus.Registry {
+// Registry has Go's and the process's own metrics, and which build of which program it is.
+func Registry(program, version, commit string) *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	Build(r, program, version, commit)
 	return r
 }
 
+// Build tells which build of which program serves these metrics.
+func Build(reg prometheus.Registerer, program, version, commit string) {
+	g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "ingest_build_info", Help: "1; the labels say which build of which program this is."}, []string{"program", "version", "commit"})
+	reg.MustRegister(g)
+	g.WithLabelValues(program, version, commit).Set(1)
+}
+
 // Serve answers on addr until ctx ends; "off" serves nothing. Healthy
-// is whoever answers; ready is who has no error to tell.
+// is whoever answers; ready is who has no error to tell. Metrics are text, OpenMetrics or, with native histograms, protobuf: as
+// the scraper asks.
 func Serve(ctx context.Context, addr string, reg *prometheus.Registry, ready func() error) error {
 	if addr == "off" {
 		return nil
@@ -41,7 +50,7 @@ func Serve(ctx context.Context, addr string, reg *prometheus.Registry, ready fun
 		return fmt.Errorf("METRICS_ADDR %s: %w: choose a free address, or off to serve no metrics", addr, err)
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{Registry: reg}))
+	mux.Handle("/metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{Registry: reg, EnableOpenMetrics: true}))
 	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("/readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if err := ready(); err != nil {

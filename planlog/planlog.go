@@ -145,7 +145,10 @@ type Snapshot struct {
 	Number    int64           // of the next entry
 	Open      int             // batches that are not completed
 	Quiet     bool            // nothing is started before the quiet time has passed
+	Looked    time.Time       // when Kafka last told of the partitions
 	Unplanned map[int32]int64 // per partition, offsets that no batch owns yet
+	Start     map[int32]int64 // log starts
+	Next      map[int32]int64 // where the next batch starts
 	Low       map[int32]int64 // low watermarks
 	End       map[int32]int64 // last stable offsets; End - Low is the lag
 }

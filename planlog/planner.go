@@ -222,18 +222,18 @@ func (p *Planner) State() Snapshot {
 }
 
 func (p *Planner) snapshot(l Logs) {
-	s := Snapshot{Unplanned: map[int32]int64{}, Low: map[int32]int64{}, End: map[int32]int64{}}
+	s := Snapshot{Unplanned: map[int32]int64{}, Start: map[int32]int64{}, Next: map[int32]int64{}, Low: map[int32]int64{}, End: map[int32]int64{}}
 	if st := p.st; st != nil && !p.now().Before(p.until) {
-		s.Ready, s.TopicID, s.Number, s.Open, s.Quiet = true, st.topicID, st.n, len(st.open), p.now().Before(st.quiet)
-		for part := range maps.Keys(l.Partitions) {
-			s.Low[part], s.End[part] = st.low(part), l.Partitions[part].End
-			s.Unplanned[part] = max(0, s.End[part]-st.at(part).Offset)
+		s.Ready, s.TopicID, s.Number, s.Open, s.Quiet, s.Looked = true, st.topicID, st.n, len(st.open), p.now().Before(st.quiet), p.now()
+		for part, log := range l.Partitions {
+			s.Low[part], s.Next[part], s.Start[part], s.End[part] = st.low(part), st.at(part).Offset, log.First, log.End
+			s.Unplanned[part] = max(0, s.End[part]-s.Next[part])
 		}
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if s.Ready && len(l.Partitions) == 0 { // Kafka did not answer: the last numbers stand
-		s.Unplanned, s.Low, s.End = p.snap.Unplanned, p.snap.Low, p.snap.End
+		s.Looked, s.Unplanned, s.Start, s.Next, s.Low, s.End = p.snap.Looked, p.snap.Unplanned, p.snap.Start, p.snap.Next, p.snap.Low, p.snap.End
 	}
 	p.snap = s
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime/debug"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 	"github.com/ai-backlog/ingest/clickhouse"
 	"github.com/ai-backlog/ingest/kafka"
 	"github.com/ai-backlog/ingest/monitor"
+	"github.com/ai-backlog/ingest/settings"
 	"github.com/ai-backlog/ingest/workflows"
 )
 
@@ -34,7 +36,8 @@ func run(ctx context.Context, cfg Config) error {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(400) // up to the limit memory is there to be used: a tenth of the worker's CPU less
 	}
-	reg := monitor.Registry()
+	release, commit := settings.Version()
+	reg := monitor.Registry("worker", release, commit)
 	var working atomic.Bool
 	ready := func() error {
 		if !working.Load() {
@@ -45,7 +48,7 @@ func run(ctx context.Context, cfg Config) error {
 	if err := monitor.Serve(ctx, cfg.MetricsAddr, reg, ready); err != nil {
 		return err
 	}
-	s, err := open(cfg)
+	s, err := open(cfg, kafka.Metrics(reg))
 	defer s.close()
 	if err != nil {
 		return err
@@ -87,7 +90,7 @@ type servers struct {
 	killer   *clickhouse.Killer
 }
 
-func open(cfg Config) (s servers, err error) {
+func open(cfg Config, more ...kgo.Opt) (s servers, err error) {
 	if s.queries, err = clickhouse.Open(cfg.ClickHouse); err != nil {
 		return s, err
 	}
@@ -99,7 +102,7 @@ func open(cfg Config) (s servers, err error) {
 	if err != nil {
 		return s, err
 	}
-	s.broker, err = kgo.NewClient(append(opts, kgo.ProducerLinger(0))...)
+	s.broker, err = kgo.NewClient(slices.Concat(opts, []kgo.Opt{kgo.ProducerLinger(0)}, more)...)
 	return s, err
 }
 
