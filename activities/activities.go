@@ -95,6 +95,8 @@ type Job struct {
 	Letters bool `json:"letters,omitempty"`
 	// Skip is what earlier turns have proven: what is absent there are holes, and a look does not list them again.
 	Skip batch.Ranges `json:"skip,omitempty"`
+	// Replay says that the batch is one: its records may be of long ago, which says nothing of how late the flow is.
+	Replay bool `json:"replay,omitempty"`
 	// Epochs are the partitions' leader epochs when the batch was planned: records
 	// of newer ones have taken the offsets of those that were meant.
 	Epochs map[int32]int32 `json:"epochs,omitempty"`
@@ -119,7 +121,7 @@ func EpochsOf(next []batch.Position, ranges batch.Ranges) map[int32]int32 {
 
 // JobOf is the job for some ranges of a batch in its k-th turn.
 func JobOf(b batch.Batch, turn int, ranges batch.Ranges) Job {
-	return Job{Workflow: b.ID(), Nonce: b.Nonce, Topic: b.Topic, TopicID: b.TopicID, Limits: b.Limits, Turn: turn, Ranges: ranges, Epochs: EpochsOf(b.Next, ranges)}
+	return Job{Workflow: b.ID(), Nonce: b.Nonce, Topic: b.Topic, TopicID: b.TopicID, Limits: b.Limits, Turn: turn, Ranges: ranges, Replay: b.Replay, Epochs: EpochsOf(b.Next, ranges)}
 }
 
 // token names exactly the rows of these offsets in this turn. The table is part

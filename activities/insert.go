@@ -55,7 +55,7 @@ func (a *Activities) Insert(ctx context.Context, in InsertInput) (Inserted, erro
 	}
 	ctx, beat := a.pulse(ctx, from)
 	defer beat.stop()
-	w := &writer{a: a, in: in, kind: kind, block: a.lend(kind), pulse: beat, p: from, silent: from.Silent, run: info.WorkflowExecution.RunID}
+	w := &writer{a: a, in: in, kind: kind, block: a.lend(kind), pulse: beat, p: from, silent: from.Silent, used: from.Doubt, run: info.WorkflowExecution.RunID}
 	defer a.giveBack(kind, w.block)
 	err = nil
 	if again { // an outage should not cost a read of the batch for every try
@@ -89,6 +89,7 @@ type writer struct {
 	// Temporal is told is that it is, from the first send on.
 	silent bool
 	told   bool // Temporal has accepted a heartbeat of this attempt since it began to send
+	used   bool // the open block may have been sent before under its token
 	unsent bool // a block had no rows: no token covers what another version of the worker may have sent of it
 
 	open  batch.Ranges // offsets that the block covers, holes and rejected ones included
@@ -195,7 +196,7 @@ func (w *writer) flush(ctx context.Context) error {
 	w.p.Holes += w.tally.Holes
 	w.p.Bytes += w.tally.Bytes
 	w.pulse.note(w.p)
-	w.open, w.bytes, w.tally = nil, 0, Progress{}
+	w.open, w.bytes, w.tally, w.used = nil, 0, Progress{}, false
 	w.block.Reset()
 	return nil
 }
@@ -220,7 +221,9 @@ func (w *writer) send(ctx context.Context) error {
 		w.p.Resent = w.p.Resent || doubt && tries > 0
 		tries++
 		err := w.a.Inserter.Insert(ctx, w.kind.Table(), w.block.Input(), token)
+		w.a.Metrics.tried(w.in.Topic, err, w.used)
 		var f *clickhouse.Failure
+		w.used = w.used || err != nil && (!errors.As(err, &f) || f.Sent)
 		switch {
 		case errors.As(err, &f) && !f.Sent:
 			w.p.Doubt, w.p.Silent = doubt, silent
@@ -233,7 +236,7 @@ func (w *writer) send(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("insert %d rows into %s: %w", w.block.Rows(), w.kind.Table(), err)
 	}
-	w.a.Metrics.inserted(w.in.Topic, w.block.Rows(), time.Since(began))
+	w.a.Metrics.inserted(w.in.Job, w.block, time.Since(began))
 	return nil
 }
 

@@ -30,7 +30,10 @@ func (a *Activities) read(ctx context.Context, j Job, r batch.Range, each func([
 		if !known {
 			epoch = -1
 		}
-		return a.Reader.ReadPlanned(ctx, j.Topic, j.TopicID, r, epoch, each)
+		return a.Reader.ReadPlanned(ctx, j.Topic, j.TopicID, r, epoch, func(recs []*kgo.Record) error {
+			a.Metrics.read(j.Topic, recs)
+			return each(recs)
+		})
 	}
 	rows, err := a.Queries.Query(ctx, `SELECT _offset, key, value, toUnixTimestamp64Milli(_kafka_timestamp) FROM dead_letters
 		WHERE _topic = ? AND _topic_id = ? AND _partition = ? AND _offset BETWEEN ? AND ? ORDER BY _offset LIMIT 1 BY _offset`, j.Topic, j.TopicID.String(), r.Partition, r.First, r.Last)

@@ -40,9 +40,7 @@ func (a *Activities) Note(ctx context.Context, in NoteInput) error {
 	if err != nil {
 		return failIn(ctx, troubleOf(err))
 	}
-	if in.Kind == ExceptionLost {
-		a.Metrics.lost(in.Topic, in.Ranges.Len())
-	}
+	a.Metrics.noted(in.Topic, in.Kind, in.Ranges.Len())
 	return nil
 }
 

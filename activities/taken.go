@@ -49,6 +49,9 @@ func (a *Activities) Taken(ctx context.Context, j Job) (Taken, error) {
 	if err != nil {
 		return t, failIn(ctx, troubleOf(err))
 	}
+	if len(views) > 0 {
+		a.Metrics.viewThrew(j.Topic)
+	}
 	for _, v := range views[:min(len(views), maxViews)] {
 		t.Views = append(t.Views, v.String())
 	}

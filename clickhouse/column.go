@@ -96,3 +96,8 @@ func (c *Int64s) Append(v int64) {
 	c.buf = binary.LittleEndian.AppendUint64(c.buf, uint64(v)) //nolint:gosec // two's complement is the wire format
 	c.rows++
 }
+
+// At is the value of a row.
+func (c *Int64s) At(row int) int64 {
+	return int64(binary.LittleEndian.Uint64(c.buf[row*8:])) //nolint:gosec // two's complement is the wire format
+}

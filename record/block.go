@@ -90,6 +90,9 @@ func (b *Block) Rows() int { return b.rows }
 // LastTime is the timestamp of the row that was appended last.
 func (b *Block) LastTime() time.Time { return time.UnixMicro(b.last) }
 
+// KafkaMillis is Kafka's timestamp of a row, as it is stored, in milliseconds since 1970.
+func (b *Block) KafkaMillis(row int) int64 { return b.at.timestamp.At(row) }
+
 // Bytes is about the memory that the rows take, and about what goes over the
 // wire without compression.
 func (b *Block) Bytes() int {

@@ -28,8 +28,9 @@ type Config struct {
 	LetterPartitions int32         `env:"DLQ_PARTITIONS" envDefault:"1"`
 	LetterRetention  time.Duration `env:"DLQ_RETENTION" envDefault:"0s"`
 
-	MetricsAddr string     `env:"METRICS_ADDR" envDefault:"127.0.0.1:9465"`
-	LogLevel    slog.Level `env:"LOG_LEVEL" envDefault:"info"`
+	MetricsAddr       string     `env:"METRICS_ADDR" envDefault:"127.0.0.1:9465"`
+	ClickHouseMetrics bool       `env:"CLICKHOUSE_METRICS" envDefault:"true"`
+	LogLevel          slog.Level `env:"LOG_LEVEL" envDefault:"info"`
 }
 
 // load reads the configuration and reports every problem at once.

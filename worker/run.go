@@ -7,12 +7,15 @@ import (
 	"os"
 	"runtime/debug"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/worker"
 
@@ -21,6 +24,7 @@ import (
 	"github.com/ai-backlog/ingest/kafka"
 	"github.com/ai-backlog/ingest/monitor"
 	"github.com/ai-backlog/ingest/settings"
+	"github.com/ai-backlog/ingest/vitals"
 	"github.com/ai-backlog/ingest/workflows"
 )
 
@@ -53,6 +57,14 @@ func run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
+	m := activities.NewMetrics(reg, cfg.Topics.Names())
+	shown, err := monitor.TemporalMetrics(reg)
+	if err != nil {
+		return err
+	}
+	cfg.Temporal.MetricsHandler = m.Decisions(shown)
+	stopReading := readVitals(ctx, logger, cfg, reg)
+	defer stopReading()
 	temporal, err := prepare(ctx, logger, cfg, s)
 	if err != nil {
 		return monitor.Stopped(ctx, err)
@@ -61,7 +73,7 @@ func run(ctx context.Context, cfg Config) error {
 	a := &activities.Activities{
 		Temporal: temporal, Batches: temporal, Reader: kafka.NewReader(s.broker), Producer: s.broker, Looker: clickhouse.NewLooker(s.queries), Inserter: s.inserter,
 		Killer: s.killer, Queries: s.queries, Kinds: cfg.Topics.Kinds(),
-		LetterTopics: activities.LetterTopics{Partitions: cfg.LetterPartitions, Retention: cfg.LetterRetention}, Metrics: activities.NewMetrics(reg, cfg.Topics.Names()),
+		LetterTopics: activities.LetterTopics{Partitions: cfg.LetterPartitions, Retention: cfg.LetterRetention}, Metrics: m,
 	}
 	for _, fresh := range []func() worker.Worker{
 		func() worker.Worker { return newWorker(temporal, cfg, a) },
@@ -79,6 +91,22 @@ func run(ctx context.Context, cfg Config) error {
 	working.Store(false)
 	logger.Info("worker stops")
 	return nil
+}
+
+// readVitals shows how ClickHouse fares, beside all that the worker does and apart from it; what it returns waits for its end.
+func readVitals(ctx context.Context, logger *slog.Logger, cfg Config, reg prometheus.Registerer) (stop func()) {
+	if !cfg.ClickHouseMetrics {
+		return func() {}
+	}
+	v := vitals.New(cfg.ClickHouse, reg, logger)
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := v.Run(ctx); err != nil {
+			logger.Warn("clickhouse is not read for metrics", "error", err)
+		}
+	})
+	return func() { cancel(); wg.Wait() }
 }
 
 // servers are the connections to Kafka and ClickHouse; each connects when it is
@@ -139,6 +167,7 @@ func newWorker(c client.Client, cfg Config, a *activities.Activities) worker.Wor
 		MaxConcurrentActivityExecutionSize: cfg.InsertsAt, // memory is bounded by it
 		WorkerStopTimeout:                  stopTimeout,
 		BackgroundActivityContext:          context.Background(),
+		Interceptors:                       []interceptor.WorkerInterceptor{a.Metrics.Attempts()},
 	})
 	w.RegisterWorkflow(workflows.Ingest)
 	w.RegisterWorkflow(workflows.MakeWay)
@@ -154,6 +183,7 @@ const operationsAt = 4
 func newOperations(c client.Client, a *activities.Activities) worker.Worker {
 	w := worker.New(c, workflows.OperationsQueue, worker.Options{
 		MaxConcurrentActivityExecutionSize: operationsAt, WorkerStopTimeout: stopTimeout, BackgroundActivityContext: context.Background(),
+		Interceptors: []interceptor.WorkerInterceptor{a.Metrics.Attempts()},
 	})
 	w.RegisterWorkflow(workflows.Redrive)
 	w.RegisterWorkflow(workflows.Replay)

@@ -7,6 +7,7 @@ import (
 
 	"go.temporal.io/sdk/workflow"
 
+	"github.com/ai-backlog/ingest/activities"
 	"github.com/ai-backlog/ingest/batch"
 )
 
@@ -60,8 +61,8 @@ const maxReason = 500
 
 // listen takes decisions until the batch ends.
 func (i *ingest) listen(ctx workflow.Context) error {
-	err := workflow.SetUpdateHandlerWithOptions(ctx, ResolveName, func(_ workflow.Context, d Decision) (string, error) {
-		return i.take(d), nil
+	err := workflow.SetUpdateHandlerWithOptions(ctx, ResolveName, func(ctx workflow.Context, d Decision) (string, error) {
+		return i.take(ctx, d), nil
 	}, workflow.UpdateHandlerOptions{Validator: i.refuse})
 	if err != nil {
 		return err
@@ -76,14 +77,15 @@ func (i *ingest) listen(ctx workflow.Context) error {
 				workflow.GetLogger(ctx).Warn("decision refused", "batch", i.in.ID(), "decision", d.String(), "error", err.Error())
 				continue
 			}
-			i.take(d)
+			i.take(ctx, d)
 		}
 	})
 	return nil
 }
 
 // take keeps a decision for whoever waits for it.
-func (i *ingest) take(d Decision) string {
+func (i *ingest) take(ctx workflow.Context, d Decision) string {
+	workflow.GetMetricsHandler(ctx).WithTags(map[string]string{activities.DecisionTopic: i.in.Topic, activities.DecisionVerb: string(d.Verb)}).Counter(activities.DecisionCounter).Inc(1)
 	if i.pending() {
 		was := i.decision.Verb
 		i.decided("taken back: ")

@@ -1,0 +1,108 @@
+package vitals
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	settings "github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/ai-backlog/ingest/clickhouse"
+)
+
+const (
+	every = 15 * time.Second
+	// roundLimit ends all questions of a round: a server that hangs is asked again at the next.
+	roundLimit = 10 * time.Second
+	// againAfter is when a reading that was refused, or that the server does not have, is tried again: somebody may have granted it.
+	againAfter = 10 * time.Minute
+)
+
+// light bounds what a question may cost; one that reaches a bound answers with what it has. log_queries: questions that come
+// every 15 seconds for ever would fill the log, and be a part of what it says.
+var light = settings.Settings{
+	"max_execution_time": 4, "timeout_overflow_mode": "break", "max_rows_to_read": 20_000_000, "read_overflow_mode": "break",
+	"max_threads": 1, "max_memory_usage": 300 << 20, "log_queries": 0,
+}
+
+// Vitals reads a server's vital signs.
+type Vitals struct {
+	cfg      clickhouse.Config
+	log      *slog.Logger
+	m        *metrics
+	readings []reading
+	refused  map[string]time.Time // what is left out, until when
+}
+
+// New registers the metrics and reads nothing.
+func New(cfg clickhouse.Config, reg prometheus.Registerer, log *slog.Logger) *Vitals {
+	m := newMetrics(reg)
+	return &Vitals{cfg: cfg, log: log, m: m, readings: m.readings(), refused: map[string]time.Time{}}
+}
+
+// Run reads every 15 seconds until ctx ends, over a connection of its own.
+func (v *Vitals) Run(ctx context.Context) error {
+	conn, err := clickhouse.Open(v.cfg)
+	if err != nil {
+		return fmt.Errorf("open a connection to read ClickHouse's vital signs: %w", err)
+	}
+	defer func() { _ = conn.Close() }()
+	t := time.NewTicker(every)
+	defer t.Stop()
+	for {
+		v.round(ctx, conn)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+		}
+	}
+}
+
+// round asks all questions once. What could not be asked shows nothing, rather than what was true before.
+func (v *Vitals) round(ctx context.Context, conn driver.Conn) {
+	ctx, cancel := context.WithTimeout(ctx, roundLimit)
+	defer cancel()
+	began := time.Now()
+	err := clickhouse.Ping(ctx, conn)
+	for _, r := range v.readings {
+		if err != nil { // the others would only wait for the same
+			r.show(nil)
+			continue
+		}
+		if time.Now().Before(v.refused[r.of]) {
+			continue
+		}
+		rows, e := r.ask(ctx, conn)
+		r.show(rows)
+		switch {
+		case e == nil:
+		case final(e):
+			v.leaveOut(r, e)
+		default:
+			err = e
+		}
+	}
+	v.m.seconds.Set(time.Since(began).Seconds())
+	v.m.up.Set(0)
+	if err == nil {
+		v.m.up.Set(1)
+	}
+}
+
+// final tells whether an error is of the server's settings or our rights, which the next round does not cure.
+func final(err error) bool {
+	f := clickhouse.Classify(err)
+	return f.Code != 0 && (f.Class != clickhouse.Outage || !clickhouse.Known(f.Code))
+}
+
+// leaveOut says it once, and tries again later.
+func (v *Vitals) leaveOut(r reading, err error) {
+	if _, told := v.refused[r.of]; !told {
+		v.log.Warn("a reading of clickhouse is left out", "reading", r.of, "error", err, "do", "grant what is missing, or set CLICKHOUSE_METRICS=false")
+	}
+	v.refused[r.of] = time.Now().Add(againAfter)
+}
