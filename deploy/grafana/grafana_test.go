@@ -38,8 +38,11 @@ func each(t *testing.T, do func(t *testing.T, d dashboard.Dashboard)) {
 	for _, path := range paths {
 		text, err := os.ReadFile(path)
 		require.NoError(t, err)
-		var d dashboard.Dashboard
-		require.NoError(t, d.UnmarshalJSONStrict(text), "%s has something that Grafana does not know", path)
+		var strict, d dashboard.Dashboard
+		if err := strict.UnmarshalJSONStrict(text); err != nil { // an empty list of errors is none
+			require.Empty(t, err.Error(), "%s has something that Grafana does not know", path)
+		}
+		require.NoError(t, json.Unmarshal(text, &d))
 		t.Run(strings.TrimSuffix(filepath.Base(path), ".json"), func(t *testing.T) { do(t, d) })
 	}
 }
