@@ -80,6 +80,10 @@ check: $(TOOLS)/built ## Check format, lint, vet, and that workflows are determi
 fmt: $(TOOLS)/built ## Format all Go files
 	@for module in $(MODULES); do (cd $$module && $(LINT) fmt --config $(CURDIR)/.golangci.yml ./...); done
 
+.PHONY: metrics
+metrics: ## Write the tables of docs/metrics.md anew
+	go test -count=1 -p 1 -run TestTheTableOfMetrics ./consumer ./worker ./client -update
+
 .PHONY: bench
 bench: ## Measure the whole path on this machine: rows per second, and the CPU that each process takes
 	cd integration && go run ./bench

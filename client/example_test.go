@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/twmb/franz-go/pkg/kfake"
 
 	"github.com/ai-backlog/ingest/client"
@@ -92,6 +95,29 @@ func ExampleClient_Flush() {
 	}
 	_ = c.Close(ctx)
 	// Output: stored nowhere yet: 1
+}
+
+// A client is a Prometheus collector: the program that has it serves its metrics where it serves its own.
+func ExampleClient_Collect() {
+	cfg, end := load()
+	defer end()
+	c, err := client.New(cfg)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer c.Close(context.Background()) //nolint:errcheck // nothing was stored
+
+	reg := prometheus.NewRegistry() // or prometheus.DefaultRegisterer
+	reg.MustRegister(c)
+	mux := http.NewServeMux()
+	mux.Handle("/metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{EnableOpenMetrics: true}))
+	mux.HandleFunc("/readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if s := c.Stats(); s.BufferedBytes > 32<<20 { // half of CLIENT_BUFFER_BYTES: calls will wait soon
+			http.Error(w, "half of the buffer is full", http.StatusServiceUnavailable)
+		}
+	})
+	go func() { _ = (&http.Server{Addr: "127.0.0.1:9466", Handler: mux, ReadHeaderTimeout: time.Second}).ListenAndServe() }()
 }
 
 // What StoreLog returns for a log without a level. Nothing was stored, and the

@@ -12,6 +12,7 @@ import (
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"go.uber.org/goleak"
@@ -149,6 +150,13 @@ func TestWhileKafkaIsAwayRecordsGoStraightToClickHouseAndThenToKafkaAgain(t *tes
 	require.Equal(t, 1, strings.Count(s.log.String(), "kafka does not answer"), s.log)
 	require.Equal(t, 1, strings.Count(s.log.String(), "kafka answers again"), s.log)
 	require.Equal(t, 2, strings.Count(s.log.String(), "\n"), "one line for each change, none for a record: %s", s.log)
+	require.NoError(t, testutil.CollectAndCompare(s.c, strings.NewReader(`
+# HELP ingest_client_way_changes_total Times that records of the kind changed their way: to ClickHouse, because Kafka did not answer, and back.
+# TYPE ingest_client_way_changes_total counter
+ingest_client_way_changes_total{kind="event"} 0
+ingest_client_way_changes_total{kind="log"} 2
+ingest_client_way_changes_total{kind="metric"} 0
+`), "ingest_client_way_changes_total"))
 }
 
 func TestRecordsInDoubtAreNotSentBothWays(t *testing.T) {

@@ -25,7 +25,7 @@ type membership struct {
 func newMembership(reg prometheus.Registerer) *membership {
 	m := &membership{
 		members:    monitor.NewReading(reg, 3*groupEvery, "ingest_group_members", "Members of the consumer group. Each consumer shows them all: take the maximum."),
-		state:      monitor.NewReading(reg, 3*groupEvery, "ingest_group_state", "1 for the state that the consumer group is in, else 0.", "state"),
+		state:      monitor.NewReading(reg, 3*groupEvery, "ingest_group_state", "1 for the state that the consumer group is in, else 0: Stable, PreparingRebalance, CompletingRebalance, Empty, Dead.", "state"),
 		rebalances: prometheus.NewDesc("ingest_rebalances_total", "Assignments that this consumer got from its group.", nil, nil),
 		latest:     prometheus.NewDesc("ingest_last_rebalance_timestamp_seconds", "When this consumer got its last assignment, in Unix time; absent before the first.", nil, nil),
 	}

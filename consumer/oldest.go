@@ -2,36 +2,53 @@ package main
 
 import "time"
 
-// oldest is what is known of the first unfinished record of a partition. While the low watermark stands at it, its age grows by
-// the clock. When the low watermark has gone on, the last age stands until the next record was looked at.
+// shortLag is how old a lag is when it is looked at: until then its age is known well enough.
+const shortLag = 2 * time.Second
+
+// oldest is what is known of the oldest unfinished record of a partition with a lag. While the low watermark has not passed it,
+// its age grows by the clock. When it has, the last age stands until the next record was looked at. The zero value knows nothing.
 type oldest struct {
-	offset int64         // where it was looked for: the low watermark at that time
-	first  int64         // where it was found: offsets before it have no record
-	stamp  time.Time     // Kafka's timestamp of it; until it was looked at, when the lag began
-	looked time.Time     // when; zero: it was not
-	last   time.Duration // its age when the low watermark passed it
-	passed bool
-	none   bool // there is no record up to the end
+	low    int64         // the low watermark when it was looked for
+	first  int64         // where it is, or how far was looked: offsets from low to here have no record
+	stamp  time.Time     // Kafka's timestamp of it; of a lag that was not looked at, when it began; zero: not known
+	none   bool          // no record was found up to the end
+	looked bool          // it was
+	passed bool          // the low watermark went on
+	last   time.Duration // its age at that time
 }
 
-// at is what is known when the low watermark is at an offset.
+// begins is a lag that was not there a round before: its oldest record came just now.
+func begins(low int64, now time.Time) oldest { return oldest{low: low, first: low, stamp: now} }
+
+// at is what is known when the low watermark is there. It goes back when offsets are planned again.
 func (o oldest) at(low int64, now time.Time) oldest {
-	if o.stamp.IsZero() && !o.none { // the lag begins
-		return oldest{offset: low, first: low, stamp: now}
-	}
-	if low > o.first && !o.passed {
-		o.last, o.passed = o.age(now), true
+	switch {
+	case low < o.low:
+		return oldest{}
+	case low > o.first && !o.passed:
+		o.last, _ = o.age(now)
+		o.passed = true
 	}
 	return o
 }
 
-// age is at least 0, whatever the producer's clock said.
-func (o oldest) age(now time.Time) time.Duration {
+// age is at least 0, whatever the producer's clock said; false: it is not known.
+func (o oldest) age(now time.Time) (time.Duration, bool) {
 	switch {
-	case o.none || o.stamp.IsZero():
-		return 0
+	case o.none:
+		return 0, true
+	case o.stamp.IsZero():
+		return 0, false
 	case o.passed:
-		return o.last
+		return o.last, true
 	}
-	return max(0, now.Sub(o.stamp))
+	return max(0, now.Sub(o.stamp)), true
+}
+
+// due tells whether there is something to be learned by a look.
+func (o oldest) due(now time.Time) bool {
+	if o.looked || o.stamp.IsZero() {
+		return o.passed || o.stamp.IsZero()
+	}
+	return now.Sub(o.stamp) >= shortLag
 }

@@ -55,14 +55,20 @@ func (p *positions) show(topic string, s planlog.Snapshot) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	old := p.by[topic]
-	if old == nil {
-		old = &standing{}
-	}
 	now := &standing{Snapshot: s, oldest: map[int32]oldest{}}
 	for part, end := range s.End {
-		if low := s.Low[part]; low < end {
-			now.oldest[part] = old.oldest[part].at(low, time.Now())
+		low := s.Low[part]
+		if low >= end {
+			continue
 		}
+		o := oldest{}
+		if old != nil && old.TopicID == s.TopicID {
+			var lagged bool
+			if o, lagged = old.oldest[part]; !lagged {
+				o = begins(low, time.Now())
+			}
+		}
+		now.oldest[part] = o.at(low, time.Now())
 	}
 	p.by[topic] = now
 }
@@ -84,15 +90,30 @@ func (p *positions) lagging(topic string) (planlog.Snapshot, map[int32]oldest) {
 	return s.Snapshot, maps.Clone(s.oldest)
 }
 
-// learn takes what a partition was found to begin with, unless its lag is over.
-func (p *positions) learn(topic string, part int32, found oldest) {
+// learn takes what was found of a partition as it stood then, unless its lag is over.
+func (p *positions) learn(topic string, part int32, then planlog.Snapshot, found oldest) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if s := p.by[topic]; s != nil {
-		if _, lags := s.oldest[part]; lags {
-			s.oldest[part] = found.at(s.Low[part], time.Now())
-		}
+	s := p.by[topic]
+	if s == nil || s.TopicID != then.TopicID {
+		return
 	}
+	if _, lags := s.oldest[part]; lags {
+		found.low = then.Low[part]
+		s.oldest[part] = found.at(s.Low[part], time.Now())
+	}
+}
+
+// age is the partition's lag in seconds. Without news of Kafka it is that of a record only that is unfinished for certain.
+func (s *standing) age(part int32, now time.Time, news bool) (time.Duration, bool) {
+	o, lags := s.oldest[part]
+	switch {
+	case !lags:
+		return 0, news
+	case !news && (o.none || o.passed):
+		return 0, false
+	}
+	return o.age(now)
 }
 
 // Describe implements prometheus.Collector.
@@ -113,9 +134,8 @@ func (p *positions) Collect(ch chan<- prometheus.Metric) {
 			gauge := func(d *prometheus.Desc, v float64) {
 				ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, topic, strconv.Itoa(int(part)))
 			}
-			first, lags := s.oldest[part]
-			if known || lags {
-				gauge(p.seconds, first.age(now).Seconds())
+			if age, ok := s.age(part, now, known); ok {
+				gauge(p.seconds, age.Seconds())
 			}
 			if !known {
 				continue

@@ -72,7 +72,12 @@ func run(ctx context.Context, cfg Config) error {
 	defer stop(nil)
 	var wg sync.WaitGroup
 	wg.Go(func() { member.Renew(ctx) })
+	m.member.of.Store(member)
+	for _, r := range (&asking{cfg: cfg, member: member, temporal: plans, metrics: m, log: logger}).readers() {
+		wg.Go(func() { r.Run(ctx) })
+	}
 	for _, t := range cfg.Topics.Names() {
+		wg.Go(func() { newLookout(member.Client, t, m.positions, logger).run(ctx) })
 		p := &planning{cfg: cfg, name: t, member: member, temporal: plans, retention: retention, lasted: plans.watches.lasted, metrics: m, log: logger}
 		wg.Go(func() {
 			if err := p.run(ctx); err != nil {

@@ -88,7 +88,7 @@ func (r *Reader) Read(ctx context.Context, topic string, id batch.TopicID, rg ba
 // is not delivered, and the error is *TruncatedError. So is that of a partition
 // that ends before the range, if its leader says that the epoch does.
 func (r *Reader) ReadPlanned(ctx context.Context, topic string, id batch.TopicID, rg batch.Range, epoch int32, each func([]*kgo.Record) error) error {
-	f := &fetcher{cl: r.cl, topic: topic, id: id, rg: rg, epoch: epoch, at: rg.First, leader: -1, size: fetchBytes, per: r.measured(id), unpack: r.unpack, each: each}
+	f := &fetcher{cl: r.cl, topic: topic, id: id, rg: rg, epoch: epoch, at: rg.First, leader: -1, size: fetchBytes, most: fetchBytes, per: r.measured(id), unpack: r.unpack, each: each}
 	defer func() { r.measure(id, f) }()
 	for f.at <= rg.Last {
 		b := backoff.NewExponentialBackOff(backoff.WithInitialInterval(100*time.Millisecond), backoff.WithMaxInterval(2*time.Second), backoff.WithMaxElapsedTime(r.patience))
@@ -129,6 +129,7 @@ type fetcher struct {
 	at     int64   // next offset
 	leader int32   // -1: not known
 	size   int32   // bytes to ask for
+	most   int32   // bytes that are usually enough
 	per    float64 // bytes per offset before this range; 0: unknown
 	wire   int64   // bytes so far, for the estimate
 	count  int64   // offsets so far
@@ -185,7 +186,7 @@ func (f *fetcher) deliver(p *kmsg.FetchResponseTopicPartition, clipped bool) err
 		}
 	}
 	if f.at > before {
-		f.size = fetchBytes // what was larger is behind us
+		f.size = f.most // what was larger is behind us
 		return nil
 	}
 	if clipped {
@@ -249,11 +250,11 @@ func (f *fetcher) want() int32 {
 	if f.count > 0 {
 		per = float64(f.wire) / float64(f.count)
 	}
-	if per == 0 || f.size > fetchBytes {
+	if per == 0 || f.size > f.most {
 		return f.size
 	}
 	need := float64(f.rg.Last-f.at+1) * per * 1.05
-	return int32(min(max(need, minFetch), fetchBytes))
+	return int32(min(max(need, minFetch), float64(f.most)))
 }
 
 func (f *fetcher) fetch(ctx context.Context) (*kmsg.FetchResponse, error) {

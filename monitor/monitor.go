@@ -37,9 +37,7 @@ func Build(reg prometheus.Registerer, program, version, commit string) {
 	g.WithLabelValues(program, version, commit).Set(1)
 }
 
-// Serve answers on addr until ctx ends; "off" serves nothing. Healthy
-// is whoever answers; ready is who has no error to tell. Metrics are text, OpenMetrics or, with native histograms, protobuf: as
-// the scraper asks.
+// Serve answers on addr until ctx ends; "off" serves nothing.
 func Serve(ctx context.Context, addr string, reg *prometheus.Registry, ready func() error) error {
 	if addr == "off" {
 		return nil
@@ -49,6 +47,20 @@ func Serve(ctx context.Context, addr string, reg *prometheus.Registry, ready fun
 	if err != nil {
 		return fmt.Errorf("METRICS_ADDR %s: %w: choose a free address, or off to serve no metrics", addr, err)
 	}
+	s := &http.Server{Handler: Handler(reg, ready), ReadHeaderTimeout: 5 * time.Second}
+	go func() {
+		if err := s.Serve(l); err != nil && !errors.Is(err, http.ErrServerClosed) {
+			slog.Error("metrics server ended", "error", err)
+		}
+	}()
+	slog.Info("metrics are served", "address", l.Addr().String())
+	context.AfterFunc(ctx, func() { _ = s.Close() })
+	return nil
+}
+
+// Handler answers /metrics, /healthz and /readyz. Healthy is whoever answers; ready is who has no error to tell. Metrics are text,
+// OpenMetrics or, with native histograms, protobuf: as the scraper asks.
+func Handler(reg *prometheus.Registry, ready func() error) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{Registry: reg, EnableOpenMetrics: true}))
 	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "ok") })
@@ -59,12 +71,5 @@ func Serve(ctx context.Context, addr string, reg *prometheus.Registry, ready fun
 		}
 		_, _ = fmt.Fprintln(w, "ready")
 	})
-	s := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
-	go func() {
-		if err := s.Serve(l); err != nil && !errors.Is(err, http.ErrServerClosed) {
-			slog.Error("metrics server ended", "error", err)
-		}
-	}()
-	context.AfterFunc(ctx, func() { _ = s.Close() })
-	return nil
+	return mux
 }
