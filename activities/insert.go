@@ -63,6 +63,7 @@ func (a *Activities) Insert(ctx context.Context, in InsertInput) (Inserted, erro
 	}
 	if err == nil {
 		err = w.all(ctx)
+		w.done(ctx, err)
 	}
 	if err != nil {
 		t := troubleOf(err)
@@ -91,6 +92,8 @@ type writer struct {
 	told   bool // Temporal has accepted a heartbeat of this attempt since it began to send
 	used   bool // the open block may have been sent before under its token
 	unsent bool // a block had no rows: no token covers what another version of the worker may have sent of it
+
+	reading reading // of the open block, in the batch's trace
 
 	open  batch.Ranges // offsets that the block covers, holes and rejected ones included
 	bytes int64        // keys and values since the block began
@@ -125,7 +128,10 @@ func (w *writer) all(ctx context.Context) error {
 // rangeOf adds one range; next is its first offset that no block covers yet.
 func (w *writer) rangeOf(ctx context.Context, r batch.Range) error {
 	next := r.First
+	w.read(ctx)
 	err := w.a.read(ctx, w.in.Job, r, func(recs []*kgo.Record) error {
+		w.reading.decodes()
+		defer w.reading.decoded()
 		for _, rec := range recs {
 			size := int64(len(rec.Key) + len(rec.Value))
 			w.tally.Holes += rec.Offset - next
@@ -134,6 +140,8 @@ func (w *writer) rangeOf(ctx context.Context, r batch.Range) error {
 				if err := w.flush(ctx); err != nil {
 					return err
 				}
+				w.read(ctx)
+				w.reading.decodes()
 			}
 			w.add(rec, size)
 			w.cover(r.Partition, rec.Offset, rec.Offset)
@@ -183,6 +191,7 @@ func fault(partition int32, offset int64) uint64 {
 // flush sends the open block and waits for the server's answer.
 func (w *writer) flush(ctx context.Context) error {
 	rows := int64(w.block.Rows())
+	w.done(ctx, nil)
 	if rows > 0 {
 		if err := w.send(ctx); err != nil {
 			return err
@@ -203,11 +212,13 @@ func (w *writer) flush(ctx context.Context) error {
 
 // send inserts the block, again after blips: always the same rows under the
 // same token, whatever became of the last try.
-func (w *writer) send(ctx context.Context) error {
+func (w *writer) send(ctx context.Context) (err error) {
 	token := w.in.token(w.open)
 	began := time.Now()
 	tries := 0
-	err := blips(ctx, func() error {
+	ctx, s := span(ctx, "insert", w.in.Job)
+	defer func() { w.sent(s, token, tries, err) }()
+	err = blips(ctx, func() error {
 		if err := w.allowed(ctx); err != nil {
 			return err
 		}

@@ -209,6 +209,7 @@ func TestAViewThatThrowsIsToldFromARefusedRow(t *testing.T) {
 	require.EqualValues(t, 1000, taken.Stored)
 	require.Equal(t, []string{b.cfg.Database + ".by_level"}, taken.Views)
 	require.Zero(t, b.count("SELECT count() FROM levels"))
+	require.Equal(t, 1, b.metric("ingest_view_faults_total"))
 
 	// mended, and sent again under its token
 	require.NoError(t, b.conn.Exec(b.ctx, "ALTER TABLE by_level MODIFY QUERY SELECT level, toUInt64(1) AS n FROM logs"))

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
 	"go.temporal.io/sdk/activity"
 
 	"github.com/ai-backlog/ingest/batch"
@@ -46,7 +47,12 @@ func (w Warrant) check(run string) error {
 // Look asks ClickHouse which of the job's offsets are in the table or among the
 // dead letters already. It only reads. The time it carries is from before the
 // questions were asked.
-func (a *Activities) Look(ctx context.Context, j Job) (Seen, error) {
+func (a *Activities) Look(ctx context.Context, j Job) (out Seen, err error) {
+	ctx, sp := span(ctx, "look", j)
+	defer func() {
+		sp.SetAttributes(attribute.Int64("ingest.present", out.Stored+out.Dead), attribute.Int64("ingest.absent", out.Absent.Len()))
+		end(sp, err)
+	}()
 	kind, err := a.kind(j.Topic)
 	if err != nil {
 		return Seen{}, err

@@ -18,7 +18,7 @@ import (
 const freshnessSample = 64
 
 // Metrics count what activities did. A resent block counts again: these are for
-// watching, the books are in the workflows' outcomes.
+// watching, the books are in the workflows' outcomes. On the way of records a nil one counts nothing.
 type Metrics struct {
 	topics []string
 
@@ -102,6 +102,9 @@ func (m *Metrics) start() {
 func (m *Metrics) knows(topic string) bool { return slices.Contains(m.topics, topic) }
 
 func (m *Metrics) read(topic string, recs []*kgo.Record) {
+	if m == nil {
+		return
+	}
 	bytes := 0
 	for _, r := range recs {
 		bytes += len(r.Key) + len(r.Value)
@@ -112,6 +115,9 @@ func (m *Metrics) read(topic string, recs []*kgo.Record) {
 
 // tried counts one INSERT that was sent, or could not be.
 func (m *Metrics) tried(topic string, err error, again bool) {
+	if m == nil {
+		return
+	}
 	result := "ok"
 	if err != nil {
 		result = clickhouse.Outage.String()
@@ -128,6 +134,9 @@ func (m *Metrics) tried(topic string, err error, again bool) {
 
 // inserted counts a block that was acknowledged just now.
 func (m *Metrics) inserted(j Job, b *record.Block, took time.Duration) {
+	if m == nil {
+		return
+	}
 	m.stored.WithLabelValues(j.Topic).Add(float64(b.Rows()))
 	m.insertBytes.WithLabelValues(j.Topic).Add(float64(b.Bytes()))
 	m.insertSeconds.WithLabelValues(j.Topic).Observe(took.Seconds())
@@ -142,6 +151,9 @@ func (m *Metrics) inserted(j Job, b *record.Block, took time.Duration) {
 }
 
 func (m *Metrics) looked(topic string, s Seen, took time.Duration) {
+	if m == nil {
+		return
+	}
 	found := "no"
 	if n := s.Stored + s.Dead; n > 0 {
 		found = "yes"

@@ -11,6 +11,7 @@ import (
 	"github.com/ai-backlog/ingest/batch"
 	"github.com/ai-backlog/ingest/frontend"
 	"github.com/ai-backlog/ingest/kafka"
+	"github.com/ai-backlog/ingest/monitor"
 	"github.com/ai-backlog/ingest/settings"
 )
 
@@ -19,6 +20,7 @@ type Config struct {
 	Kafka    kafka.Config
 	Topics   settings.Topics
 	Temporal client.Options
+	Tracing  monitor.Tracing
 
 	BatchRecords   int64         `env:"BATCH_RECORDS" envDefault:"100000"`
 	BatchBytes     int64         `env:"BATCH_BYTES" envDefault:"67108864"`
@@ -38,7 +40,7 @@ func load(args []string) (Config, error) {
 	read := settings.Read(&cfg)
 	var err error
 	cfg.Temporal, err = frontend.Options()
-	return cfg, errors.Join(read, cfg.Kafka.Validate(), cfg.Topics.Validate(), cfg.validate(), err)
+	return cfg, errors.Join(read, cfg.Kafka.Validate(), cfg.Topics.Validate(), cfg.Tracing.Validate(), cfg.validate(), err)
 }
 
 func (c Config) validate() error {

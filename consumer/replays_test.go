@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	commonpb "go.temporal.io/api/common/v1"
+	"go.opentelemetry.io/otel/trace/noop"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	sdklog "go.temporal.io/sdk/log"
@@ -44,7 +45,7 @@ func newStand(t *testing.T) *stand {
 	require.NoError(t, err)
 	t.Cleanup(c.Close)
 	s := &stand{t: t, topic: "t-" + uuid.NewString(), id: batch.TopicID(uuid.New()), out: &lines{}}
-	s.batches = &batches{c: c, namespace: namespace(o), watches: newWatches(t.Context(), c), log: slog.New(slog.NewTextHandler(s.out, &slog.HandlerOptions{Level: slog.LevelDebug}))}
+	s.batches = &batches{c: c, namespace: namespace(o), watches: newWatches(t.Context(), c), tracer: noop.NewTracerProvider().Tracer(""), log: slog.New(slog.NewTextHandler(s.out, &slog.HandlerOptions{Level: slog.LevelDebug}))}
 	return s
 }
 

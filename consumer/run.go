@@ -44,6 +44,14 @@ func run(ctx context.Context, cfg Config) error {
 	}); err != nil {
 		return err
 	}
+	tracers, stopTracing, err := cfg.Tracing.Start(ctx, "consumer", logger)
+	if err != nil {
+		return err
+	}
+	defer stopTracing()
+	if err := monitor.Instrument(&cfg.Temporal, reg, cfg.Tracing, tracers); err != nil {
+		return err
+	}
 	cfg.Temporal.Logger = sdklog.NewStructuredLogger(logger)
 	temporal, retention, err := connect(ctx, logger, cfg.Temporal)
 	if err != nil {
@@ -64,7 +72,7 @@ func run(ctx context.Context, cfg Config) error {
 	if err := monitor.Await(ctx, logger, what, ping, kafka.IsAuth); err != nil {
 		return monitor.Stopped(ctx, err)
 	}
-	plans := &batches{c: temporal, namespace: namespace(cfg.Temporal), watches: newWatches(ctx, temporal), log: logger}
+	plans := &batches{c: temporal, namespace: namespace(cfg.Temporal), watches: newWatches(ctx, temporal), tracer: tracers.Tracer("github.com/ai-backlog/ingest/consumer"), log: logger}
 	working.Store(true)
 	logger.Info("consumer is ready", "topics", cfg.Topics.Names(), "group", cfg.Kafka.GroupID)
 	asked := ctx // to stop, by whoever started the program

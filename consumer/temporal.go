@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
 	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
@@ -30,6 +32,7 @@ type batches struct {
 	c         client.Client
 	namespace string
 	watches   *watches
+	tracer    trace.Tracer
 	log       *slog.Logger
 }
 
@@ -40,6 +43,9 @@ var _ planlog.Temporal = (*batches)(nil)
 func (l *batches) Start(ctx context.Context, b batch.Batch, again bool) error {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
+	ctx, span := l.tracer.Start(ctx, "plan", trace.WithAttributes(
+		attribute.String("ingest.batch", b.ID()), attribute.String("ingest.topic", b.Topic), attribute.Int64("ingest.number", b.Number), attribute.Int64("ingest.offsets", b.Ranges.Len())))
+	defer span.End()
 	reuse := enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE
 	if again {
 		reuse = enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE_FAILED_ONLY

@@ -7,13 +7,23 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	exporter "go.opentelemetry.io/otel/exporters/prometheus"
 	"go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/trace"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/contrib/opentelemetry"
 )
 
-// TemporalMetrics is a handler that shows the metrics of Temporal's SDK, all named temporal_*, in the registry. There is one of it
-// for each registry.
-func TemporalMetrics(reg prometheus.Registerer) (client.MetricsHandler, error) {
+// Instrument has Temporal's client, and workers made from it, show the SDK's metrics and take part in traces. Once for each registry.
+func Instrument(o *client.Options, reg prometheus.Registerer, t Tracing, tracers trace.TracerProvider) error {
+	var err error
+	if o.MetricsHandler, err = temporalMetrics(reg); err != nil {
+		return err
+	}
+	o.Interceptors, err = t.temporalSpans(tracers)
+	return err
+}
+
+// temporalMetrics is a handler that shows the metrics of Temporal's SDK, all named temporal_*, in the registry.
+func temporalMetrics(reg prometheus.Registerer) (client.MetricsHandler, error) {
 	e, err := exporter.New(exporter.WithRegisterer(reg), exporter.WithoutScopeInfo(), exporter.WithoutTargetInfo())
 	if err != nil {
 		return nil, fmt.Errorf("show the metrics of Temporal's SDK: %w", err)

@@ -11,6 +11,7 @@ import (
 	"github.com/ai-backlog/ingest/clickhouse"
 	"github.com/ai-backlog/ingest/frontend"
 	"github.com/ai-backlog/ingest/kafka"
+	"github.com/ai-backlog/ingest/monitor"
 	"github.com/ai-backlog/ingest/settings"
 )
 
@@ -20,6 +21,7 @@ type Config struct {
 	Topics     settings.Topics
 	ClickHouse clickhouse.Config
 	Temporal   client.Options
+	Tracing    monitor.Tracing
 
 	InsertsAt   int   `env:"WORKER_INSERTS" envDefault:"3"`
 	MemoryLimit int64 `env:"WORKER_MEMORY_MIB" envDefault:"400"`
@@ -42,7 +44,7 @@ func load(args []string) (Config, error) {
 	read := settings.Read(&cfg)
 	var err error
 	cfg.Temporal, err = frontend.Options()
-	return cfg, errors.Join(read, cfg.Kafka.Validate(), cfg.ClickHouse.Validate(), cfg.Topics.Validate(), cfg.validate(), err)
+	return cfg, errors.Join(read, cfg.Kafka.Validate(), cfg.ClickHouse.Validate(), cfg.Topics.Validate(), cfg.Tracing.Validate(), cfg.validate(), err)
 }
 
 func (c Config) validate() error {

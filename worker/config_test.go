@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var ours = regexp.MustCompile(`^(KAFKA|TOPIC|CLICKHOUSE|WORKER|TTL|DLQ|METRICS|LOG)_`)
+var ours = regexp.MustCompile(`^(KAFKA|TOPIC|CLICKHOUSE|WORKER|TTL|DLQ|METRICS|LOG|OTEL)_`)
 
 func TestEveryProblemOfTheWorkerIsReportedByItsVariable(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -23,6 +23,8 @@ func TestEveryProblemOfTheWorkerIsReportedByItsVariable(t *testing.T) {
 		"dead letter topics":      {map[string]string{"DLQ_PARTITIONS": "0", "DLQ_RETENTION": "3s"}, []string{"DLQ_PARTITIONS is 0", "DLQ_RETENTION is 3s"}},
 		"TTL":                     {map[string]string{"TTL_DAYS": "-1"}, []string{"TTL_DAYS is -1"}},
 		"metrics":                 {map[string]string{"METRICS_ADDR": "here"}, []string{"METRICS_ADDR"}},
+		"traces":                  {map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4317", "OTEL_EXPORTER_OTLP_PROTOCOL": "udp"}, []string{"OTEL_EXPORTER_OTLP_ENDPOINT is", "OTEL_EXPORTER_OTLP_PROTOCOL is"}},
+		"vital signs":             {map[string]string{"CLICKHOUSE_METRICS": "sometimes"}, []string{"CLICKHOUSE_METRICS is"}},
 		"one topic for two kinds": {map[string]string{"TOPIC_EVENTS": "ai_backlog_logs"}, []string{"TOPIC_EVENTS"}},
 		"a number inside another struct": {
 			map[string]string{"CLICKHOUSE_PORT": "native"},
@@ -51,6 +53,8 @@ func TestEveryProblemOfTheWorkerIsReportedByItsVariable(t *testing.T) {
 				require.NoError(t, err)
 				require.Equal(t, 3, cfg.InsertsAt)
 				require.EqualValues(t, 400, cfg.MemoryLimit)
+				require.True(t, cfg.ClickHouseMetrics)
+				require.True(t, cfg.Tracing.Off())
 				require.Equal(t, []string{"localhost:9000"}, cfg.ClickHouse.Addresses())
 				return
 			}

@@ -58,11 +58,15 @@ func run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	m := activities.NewMetrics(reg, cfg.Topics.Names())
-	shown, err := monitor.TemporalMetrics(reg)
+	tracers, stopTracing, err := cfg.Tracing.Start(ctx, "worker", logger)
 	if err != nil {
 		return err
 	}
-	cfg.Temporal.MetricsHandler = m.Decisions(shown)
+	defer stopTracing()
+	if err := monitor.Instrument(&cfg.Temporal, reg, cfg.Tracing, tracers); err != nil {
+		return err
+	}
+	cfg.Temporal.MetricsHandler = m.Decisions(cfg.Temporal.MetricsHandler)
 	stopReading := readVitals(ctx, logger, cfg, reg)
 	defer stopReading()
 	temporal, err := prepare(ctx, logger, cfg, s)

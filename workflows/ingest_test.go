@@ -7,8 +7,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
@@ -36,6 +38,7 @@ type world struct {
 	sent    [][2]any // turn and offsets of each insert that went through
 	states  []string // that the batch said it was in
 	noViews bool
+	reg     *prometheus.Registry // decisions are counted there
 	noted   map[activities.Exception]int64
 }
 
@@ -43,7 +46,9 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
-	w := &world{env: suite.NewTestWorkflowEnvironment(), stored: map[int64]bool{}, dead: map[int64]bool{}, bad: map[int64]bool{}, refused: map[int64]bool{}, holes: map[int64]bool{}, noted: map[activities.Exception]int64{}}
+	reg := prometheus.NewRegistry()
+	suite.SetMetricsHandler(activities.NewMetrics(reg, []string{"t"}).Decisions(client.MetricsNopHandler))
+	w := &world{reg: reg, env: suite.NewTestWorkflowEnvironment(), stored: map[int64]bool{}, dead: map[int64]bool{}, bad: map[int64]bool{}, refused: map[int64]bool{}, holes: map[int64]bool{}, noted: map[activities.Exception]int64{}}
 	w.env.RegisterWorkflow(Ingest)
 	w.env.OnActivity(act.Look, mock.Anything, mock.Anything).Return(w.look)
 	w.env.OnActivity(act.Insert, mock.Anything, mock.Anything).Return(w.insertOnce)

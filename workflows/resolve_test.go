@@ -57,6 +57,30 @@ func (w *world) decide(after time.Duration, d Decision) *answers {
 	return a
 }
 
+// counted is how many decisions the worker has counted. It knows the same verbs.
+func (w *world) counted(t *testing.T) map[Verb]int {
+	t.Helper()
+	out, known := map[Verb]int{}, 0
+	families, err := w.reg.Gather()
+	require.NoError(t, err)
+	for _, f := range families {
+		if f.GetName() != "ingest_decisions_total" {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			require.Equal(t, "decision", m.GetLabel()[0].GetName())
+			verb := Verb(m.GetLabel()[0].GetValue())
+			require.Contains(t, Verbs(), verb)
+			known++
+			if n := int(m.GetCounter().GetValue()); n > 0 {
+				out[verb] = n
+			}
+		}
+	}
+	require.Len(t, Verbs(), known)
+	return out
+}
+
 func answered(code int, class activities.Class, name string) error {
 	return problem(activities.Trouble{Class: class, Code: code, Name: name, Message: "said the server", Block: 200, Progress: activities.Progress{Doubt: true}})
 }
@@ -137,6 +161,7 @@ func TestAViewWhoseRowsCannotBeSentAgainWaitsForAccept(t *testing.T) {
 	require.Contains(t, refused.rejected[0], "choose accept")
 	require.Len(t, taken.accepted, 1)
 	require.Equal(t, []string{"accept by anna"}, o.Decisions)
+	require.Equal(t, map[Verb]int{Accept: 1}, w.counted(t), "what was refused is no decision")
 	require.EqualValues(t, 200, o.Stored)
 }
 
@@ -177,6 +202,7 @@ func TestMoreThanHalfBadIsHeldUntilSomebodyDecides(t *testing.T) {
 				require.Contains(t, w.states, "held")
 				require.Equal(t, "stored", w.states[len(w.states)-1])
 				require.Len(t, o.Decisions, 1)
+				require.Equal(t, map[Verb]int{c.d.Verb: 1}, w.counted(t))
 			})
 		}
 	}
