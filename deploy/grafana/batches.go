@@ -93,17 +93,17 @@ func completed() []panel {
 		{
 			title: "From start to completion", unit: seconds,
 			about:   "Of batches that were completed just then.",
-			queries: quantiles("ingest_batch_seconds", ofTopic, ""),
+			queries: quantiles("ingest_batch_seconds", ofTopic),
 		},
 		{
 			title: "Records of a batch", unit: count,
 			about:   "Small ones all the time make ClickHouse merge a lot: raise BATCH_LINGER.",
-			queries: quantiles("ingest_batch_records", ofTopic, ""),
+			queries: quantiles("ingest_batch_records", ofTopic),
 		},
 		{
 			title: "Bytes of a batch", unit: inBytes,
 			about:   "Keys and values, uncompressed.",
-			queries: quantiles("ingest_batch_bytes", ofTopic, ""),
+			queries: quantiles("ingest_batch_bytes", ofTopic),
 		},
 		{
 			title: "Inserts", unit: perSecond, stacked: true,
@@ -161,7 +161,7 @@ func temporal() []panel {
 		{
 			title: "Waiting for a worker", unit: seconds,
 			about:   "From the scheduling of an activity to its start, 95 %. More workers, or WORKER_INSERTS, where it grows.",
-			queries: []query{{"histogram_quantile(0.95, sum by (activity_type, le) (rate(temporal_activity_schedule_to_start_latency_seconds_bucket[$__rate_interval])))", "{{activity_type}}"}},
+			queries: []query{quantile("0.95", "temporal_activity_schedule_to_start_latency_seconds", "", "activity_type", "{{activity_type}}")},
 		},
 		{
 			title: "Activities at work", unit: count,

@@ -76,7 +76,7 @@ func moving() []panel {
 		{
 			title: "Freshness", unit: seconds,
 			about:   "From Kafka's timestamp to ClickHouse's acknowledgement, of what was stored just then. Nothing is stored: no line; see how late the oldest is.",
-			queries: quantiles("ingest_freshness_seconds", ofTopic, ""),
+			queries: quantiles("ingest_freshness_seconds", ofTopic),
 		},
 		{
 			title: "How late the oldest is", unit: seconds,
@@ -150,12 +150,12 @@ func group() []panel {
 		{
 			title: "A round of planning", unit: seconds, width: 12,
 			about:   "Five a second for each topic, while it is planned. Slow rounds are a slow Kafka or Temporal.",
-			queries: quantiles("ingest_plan_round_seconds", ofTopic, ""),
+			queries: quantiles("ingest_plan_round_seconds", ofTopic),
 		},
 		{
 			title: "Requests to Kafka", unit: seconds, width: 12,
 			about:   "From sending to the answer, 99 %, of consumers and workers.",
-			queries: []query{{`histogram_quantile(0.99, sum by (job, le) (rate(kafka_request_duration_e2e_seconds_bucket[$__rate_interval])))`, "{{job}}"}},
+			queries: []query{quantile("0.99", "kafka_request_duration_e2e_seconds", "", "job", "{{job}}")},
 		},
 	}
 }

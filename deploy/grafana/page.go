@@ -58,20 +58,18 @@ func one(value string) dashboard.StringOrArrayOfString {
 	return dashboard.StringOrArrayOfString{String: &value}
 }
 
-// quantiles are 50, 95 and 99 % of a histogram that is scraped as a native one, or as a classic one by a Prometheus that keeps those.
-func quantiles(metric, labels, by string) (all []query) {
-	comma, name := "", ""
+// quantile is one of a histogram that is scraped as a native one, or as a classic one where it is one, or where Prometheus keeps those.
+func quantile(q, metric, labels, by, legend string) query {
+	le := "le"
 	if by != "" {
-		comma, name = ", ", " {{"+by+"}}"
+		le = by + ", le"
 	}
-	for _, q := range []string{"0.5", "0.95", "0.99"} {
-		all = append(all, query{
-			expr: fmt.Sprintf("histogram_quantile(%[1]s, sum by (%[4]s) (rate(%[2]s%[3]s[$__rate_interval]))) or histogram_quantile(%[1]s, sum by (%[4]s%[5]sle) (rate(%[2]s_bucket%[3]s[$__rate_interval])))",
-				q, metric, labels, by, comma),
-			legend: map[string]string{"0.5": "50 %", "0.95": "95 %", "0.99": "99 %"}[q] + name,
-		})
-	}
-	return all
+	return query{fmt.Sprintf("histogram_quantile(%[1]s, sum by (%[4]s) (rate(%[2]s%[3]s[$__rate_interval]))) or histogram_quantile(%[1]s, sum by (%[5]s) (rate(%[2]s_bucket%[3]s[$__rate_interval])))", q, metric, labels, by, le), legend}
+}
+
+// quantiles are 50, 95 and 99 % of it.
+func quantiles(metric, labels string) []query {
+	return []query{quantile("0.5", metric, labels, "", "50 %"), quantile("0.95", metric, labels, "", "95 %"), quantile("0.99", metric, labels, "", "99 %")}
 }
 
 // rate is the rate of a counter, by some labels.

@@ -117,7 +117,7 @@ func (p panel) number(id uint32) cog.Builder[dashboard.Panel] {
 }
 
 func (p panel) list(id uint32) cog.Builder[dashboard.Panel] {
-	return table.NewPanelBuilder().Id(id).Title(p.title).Description(p.about).Unit(p.unit).Datasource(source()).Height(7).Span(p.wide(24)).
+	return table.NewPanelBuilder().Id(id).Title(p.title).Description(p.about).Unit(p.unit).Datasource(source()).Height(8).Span(p.wide(24)).
 		Targets(p.targets()).DataLinks(p.links()).NoValue("none").
 		Footer(common.NewTableFooterOptionsBuilder().Show(false).Reducer([]string{"sum"}))
 }
