@@ -117,7 +117,9 @@ func ExampleClient_Collect() {
 			http.Error(w, "half of the buffer is full", http.StatusServiceUnavailable)
 		}
 	})
-	go func() { _ = (&http.Server{Addr: "127.0.0.1:9466", Handler: mux, ReadHeaderTimeout: time.Second}).ListenAndServe() }()
+	go func() {
+		_ = (&http.Server{Addr: "127.0.0.1:9466", Handler: mux, ReadHeaderTimeout: time.Second}).ListenAndServe()
+	}()
 }
 
 // What StoreLog returns for a log without a level. Nothing was stored, and the

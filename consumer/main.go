@@ -1,5 +1,5 @@
 // Command consumer plans: it cuts what arrived in Kafka into batches and starts
-// one workflow per batch. It reads offsets, never records. Several consumers
+// one workflow per batch. It plans by offsets, never by records. Several consumers
 // stand by for each other.
 package main
 

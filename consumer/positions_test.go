@@ -34,16 +34,15 @@ func shows(t *testing.T, reg prometheus.Gatherer, name, value string) {
 	require.Equal(t, value, got, name)
 }
 
-func bubble(t *testing.T, test func(t *testing.T, p *positions, reg *prometheus.Registry)) {
-	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		reg := prometheus.NewPedanticRegistry()
-		test(t, newPositions(reg), reg)
-	})
+// newShown is what is shown, and where.
+func newShown() (*positions, *prometheus.Registry) {
+	reg := prometheus.NewPedanticRegistry()
+	return newPositions(reg), reg
 }
 
 func TestPositionsAreThoseOfTheLastRound(t *testing.T) {
-	bubble(t, func(t *testing.T, p *positions, reg *prometheus.Registry) {
+	synctest.Test(t, func(t *testing.T) {
+		p, reg := newShown()
 		p.show("logs", at(5, 10, 20, 30))
 		require.NoError(t, testutil.GatherAndCompare(reg, strings.NewReader(`
 # HELP ingest_lag_offsets Offsets between the low watermark and the last stable offset.
@@ -69,7 +68,8 @@ ingest_unplanned_offsets{partition="0",topic="logs"} 10
 }
 
 func TestALagThatWasNotSeenToBeginIsLookedAtBeforeItIsTold(t *testing.T) {
-	bubble(t, func(t *testing.T, p *positions, reg *prometheus.Registry) {
+	synctest.Test(t, func(t *testing.T) {
+		p, reg := newShown()
 		p.show("logs", at(0, 10, 20, 30))
 		shows(t, reg, "ingest_lag_seconds", "")
 		s, known := p.lagging("logs")
@@ -85,7 +85,8 @@ func TestALagThatWasNotSeenToBeginIsLookedAtBeforeItIsTold(t *testing.T) {
 }
 
 func TestALagThatBeginsCountsFromThereUntilItHasLasted(t *testing.T) {
-	bubble(t, func(t *testing.T, p *positions, reg *prometheus.Registry) {
+	synctest.Test(t, func(t *testing.T) {
+		p, reg := newShown()
 		p.show("logs", at(0, 30, 30, 30))
 		shows(t, reg, "ingest_lag_seconds", "0")
 		pass(time.Second)
@@ -104,7 +105,8 @@ func TestALagThatBeginsCountsFromThereUntilItHasLasted(t *testing.T) {
 }
 
 func TestWhenTheLowWatermarkGoesOnTheLastAgeStandsUntilTheNextLook(t *testing.T) {
-	bubble(t, func(t *testing.T, p *positions, reg *prometheus.Registry) {
+	synctest.Test(t, func(t *testing.T) {
+		p, reg := newShown()
 		p.show("logs", at(0, 10, 20, 30))
 		s, _ := p.lagging("logs")
 		p.learn("logs", 0, s, oldest{first: 12, stamp: time.Now(), looked: true})
@@ -128,7 +130,8 @@ func TestWhenTheLowWatermarkGoesOnTheLastAgeStandsUntilTheNextLook(t *testing.T)
 }
 
 func TestALagOfHolesIsNoSecondsLate(t *testing.T) {
-	bubble(t, func(t *testing.T, p *positions, reg *prometheus.Registry) {
+	synctest.Test(t, func(t *testing.T) {
+		p, reg := newShown()
 		p.show("logs", at(0, 10, 20, 30))
 		s, _ := p.lagging("logs")
 		p.learn("logs", 0, s, oldest{first: 30, none: true, looked: true})
@@ -141,7 +144,8 @@ func TestALagOfHolesIsNoSecondsLate(t *testing.T) {
 }
 
 func TestWhileKafkaIsSilentOnlyWhatIsUnfinishedForCertainIsShown(t *testing.T) {
-	bubble(t, func(t *testing.T, p *positions, reg *prometheus.Registry) {
+	synctest.Test(t, func(t *testing.T) {
+		p, reg := newShown()
 		caughtUp, behind := at(0, 30, 30, 30), at(0, 10, 20, 30)
 		p.show("caught_up", caughtUp)
 		p.show("behind", behind)

@@ -75,26 +75,33 @@ func run(ctx context.Context, cfg Config) error {
 	plans := &batches{c: temporal, namespace: namespace(cfg.Temporal), watches: newWatches(ctx, temporal), tracer: tracers.Tracer("github.com/ai-backlog/ingest/consumer"), log: logger}
 	working.Store(true)
 	logger.Info("consumer is ready", "topics", cfg.Topics.Names(), "group", cfg.Kafka.GroupID)
+	err = work(ctx, &asking{cfg: cfg, member: member, temporal: plans, metrics: m, log: logger}, retention)
+	logger.Info("consumer stopped")
+	return err
+}
+
+// work plans every topic, and asks for what is shown beside it, until ctx ends or a planning cannot go on. Then the member leaves
+// the group: nothing is started any more.
+func work(ctx context.Context, a *asking, retention time.Duration) error {
 	asked := ctx // to stop, by whoever started the program
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var wg sync.WaitGroup
-	wg.Go(func() { member.Renew(ctx) })
-	m.member.of.Store(member)
-	for _, r := range (&asking{cfg: cfg, member: member, temporal: plans, metrics: m, log: logger}).readers() {
+	wg.Go(func() { a.member.Renew(ctx) })
+	a.metrics.member.of.Store(a.member)
+	for _, r := range a.readers() {
 		wg.Go(func() { r.Run(ctx) })
 	}
-	for _, t := range cfg.Topics.Names() {
-		wg.Go(func() { newLookout(member.Client, t, m.positions, logger).run(ctx) })
-		p := &planning{cfg: cfg, name: t, member: member, temporal: plans, retention: retention, lasted: plans.watches.lasted, metrics: m, log: logger}
+	for _, t := range a.cfg.Topics.Names() {
+		wg.Go(func() { newLookout(a.member.Client, t, a.metrics.positions, a.log).run(ctx) })
+		p := &planning{cfg: a.cfg, name: t, member: a.member, temporal: a.temporal, retention: retention, lasted: a.temporal.watches.lasted, metrics: a.metrics, log: a.log}
 		wg.Go(func() {
 			if err := p.run(ctx); err != nil {
 				stop(err)
 			}
 		})
 	}
-	wg.Wait() // then the member leaves the group: nothing is started any more
-	logger.Info("consumer stopped")
+	wg.Wait()
 	return monitor.Stopped(asked, context.Cause(ctx))
 }
 

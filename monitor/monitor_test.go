@@ -22,7 +22,7 @@ func ask(t *testing.T, url, accept string) (status int, kind, body string) {
 	r.Header.Set("Accept", accept)
 	answer, err := http.DefaultClient.Do(r)
 	require.NoError(t, err)
-	defer answer.Body.Close()
+	defer func() { _ = answer.Body.Close() }()
 	all, err := io.ReadAll(answer.Body)
 	require.NoError(t, err)
 	return answer.StatusCode, answer.Header.Get("Content-Type"), string(all)

@@ -68,7 +68,7 @@ func document(t *testing.T, section, table string) {
 	was, after, ok := strings.Cut(rest, end)
 	require.True(t, ok, "section %s of docs/metrics.md has no line %q", section, end)
 	if *update {
-		require.NoError(t, os.WriteFile(path, []byte(before+begin+table+end+after), 0o600))
+		require.NoError(t, os.WriteFile(path, []byte(before+begin+table+end+after), 0o600)) //nolint:gosec // of this repository
 		return
 	}
 	require.Equal(t, table, was, "docs/metrics.md is not what is registered: run make metrics")
