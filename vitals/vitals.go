@@ -19,6 +19,10 @@ const (
 	roundLimit = 10 * time.Second
 	// againAfter is when a reading that was refused, or that the server does not have, is tried again: somebody may have granted it.
 	againAfter = 10 * time.Minute
+	// soonAfter is when one whose table is missing is tried again first, before that is said: a new server makes query_log with
+	// its first queries.
+	soonAfter   = time.Minute
+	missingCode = 60 // UNKNOWN_TABLE
 )
 
 // light bounds what a question may cost; one that reaches a bound answers with what it has. log_queries: questions that come
@@ -34,13 +38,19 @@ type Vitals struct {
 	log      *slog.Logger
 	m        *metrics
 	readings []reading
-	refused  map[string]time.Time // what is left out, until when
+	refused  map[string]refusal
+}
+
+// refusal is of a reading that is left out.
+type refusal struct {
+	until time.Time
+	told  bool
 }
 
 // New registers the metrics and reads nothing.
 func New(cfg clickhouse.Config, reg prometheus.Registerer, log *slog.Logger) *Vitals {
 	m := newMetrics(reg)
-	return &Vitals{cfg: cfg, log: log, m: m, readings: m.readings(), refused: map[string]time.Time{}}
+	return &Vitals{cfg: cfg, log: log, m: m, readings: m.readings(), refused: map[string]refusal{}}
 }
 
 // Run reads every 15 seconds until ctx ends, over a connection of its own.
@@ -73,7 +83,7 @@ func (v *Vitals) round(ctx context.Context, conn driver.Conn) {
 			r.show(nil)
 			continue
 		}
-		if time.Now().Before(v.refused[r.of]) {
+		if time.Now().Before(v.refused[r.of].until) {
 			continue
 		}
 		rows, e := r.ask(ctx, conn)
@@ -99,10 +109,15 @@ func final(err error) bool {
 	return f.Code != 0 && (f.Class != clickhouse.Outage || !clickhouse.Known(f.Code))
 }
 
-// leaveOut says it once, and tries again later.
+// leaveOut says it once, and has it tried again later.
 func (v *Vitals) leaveOut(r reading, err error) {
-	if _, told := v.refused[r.of]; !told {
+	was, before := v.refused[r.of]
+	if !before && clickhouse.Classify(err).Code == missingCode {
+		v.refused[r.of] = refusal{until: time.Now().Add(soonAfter)}
+		return
+	}
+	if !was.told {
 		v.log.Warn("a reading of clickhouse is left out", "reading", r.of, "error", err, "do", "grant what is missing, or set CLICKHOUSE_METRICS=false")
 	}
-	v.refused[r.of] = time.Now().Add(againAfter)
+	v.refused[r.of] = refusal{until: time.Now().Add(againAfter), told: true}
 }
