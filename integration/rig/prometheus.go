@@ -65,6 +65,26 @@ func (r *Rig) Prometheus(ctx context.Context, o PrometheusOptions) (*Prometheus,
 	return &Prometheus{s}, s.Start(ctx)
 }
 
+// Reload has it take other rules, and go on.
+func (p *Prometheus) Reload(ctx context.Context, rules []byte) error {
+	if err := os.WriteFile(filepath.Join(p.Dir(), "rules.yml"), rules, 0o600); err != nil {
+		return err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+p.Addr()+"/-/reload", nil)
+	if err != nil {
+		return err
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = answer.Body.Close() }()
+	if answer.StatusCode != http.StatusOK {
+		return fmt.Errorf("reload prometheus: %s", answer.Status)
+	}
+	return nil
+}
+
 // Series is one of an answer, with the values that are numbers.
 type Series struct {
 	Labels map[string]string
