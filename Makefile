@@ -10,7 +10,7 @@ LINT := $(TOOLS)/golangci-lint
 WORKFLOWCHECK := $(TOOLS)/workflowcheck
 DEVSTACK := bin/devstack
 # What a release needs, by version: no test needs any of it, and goreleaser takes minutes to build.
-GORELEASER := github.com/goreleaser/goreleaser/v2@v2.17.0
+GORELEASER := github.com/goreleaser/goreleaser/v2@v2.16.0
 CYCLONEDX := github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 RELEASE_TOOLS := $(CACHE)/bin/release-$(shell echo $(GORELEASER) $(CYCLONEDX) | cksum | cut -d' ' -f1)

@@ -66,18 +66,10 @@ func run(ctx context.Context, cfg Config) error {
 		Killer: s.killer, Queries: s.queries, Kinds: cfg.Topics.Kinds(),
 		LetterTopics: activities.LetterTopics{Partitions: cfg.LetterPartitions, Retention: cfg.LetterRetention}, Metrics: m,
 	}
-	var workers []worker.Worker
+	workers, err := startAll(ctx, logger, cfg, temporal, a)
 	defer func() { stopAll(workers) }()
-	cut := cutAfter(ctx)
-	for _, fresh := range []func() worker.Worker{
-		func() worker.Worker { return newWorker(temporal, cfg, a, cut) },
-		func() worker.Worker { return newOperations(temporal, a, cut) },
-	} {
-		w, err := start(ctx, logger, cfg.Temporal, fresh)
-		if err != nil {
-			return monitor.Stopped(ctx, err)
-		}
-		workers = append(workers, w)
+	if err != nil {
+		return monitor.Stopped(ctx, err)
 	}
 	working.Store(true)
 	logger.Info("worker is ready", "task_queue", workflows.TaskQueue, "topics", cfg.Topics.Names(), "inserts", cfg.InsertsAt)
@@ -108,6 +100,22 @@ func readVitals(ctx context.Context, logger *slog.Logger, cfg Config, reg promet
 		}
 	})
 	return func() { cancel(); wg.Wait() }
+}
+
+// startAll starts what works on batches, and what works on operators' workflows. Those that it started come with an error, too.
+func startAll(ctx context.Context, logger *slog.Logger, cfg Config, temporal client.Client, a *activities.Activities) (workers []worker.Worker, err error) {
+	cut := cutAfter(ctx)
+	for _, fresh := range []func() worker.Worker{
+		func() worker.Worker { return newWorker(temporal, cfg, a, cut) },
+		func() worker.Worker { return newOperations(temporal, a, cut) },
+	} {
+		w, err := start(ctx, logger, cfg.Temporal, fresh)
+		if err != nil {
+			return workers, err
+		}
+		workers = append(workers, w)
+	}
+	return workers, nil
 }
 
 // servers are the connections to Kafka and ClickHouse; each connects when it is
