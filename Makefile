@@ -10,7 +10,7 @@ LINT := $(TOOLS)/golangci-lint
 WORKFLOWCHECK := $(TOOLS)/workflowcheck
 DEVSTACK := bin/devstack
 RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
-MODULES := . devstack integration
+MODULES := . devstack integration deploy
 # Tests of a package on its own; those of integration also build programs and wait through outages.
 TIMEOUT := 25m
 INTEGRATION_TIMEOUT := 40m
@@ -33,6 +33,7 @@ test: $(DEVSTACK) ## Run all tests, against real servers (the first run takes fi
 	$(DEVSTACK) prepare
 	$(DEVSTACK) exec -- go test $(RACE) -timeout $(TIMEOUT) ./...
 	cd devstack && go test -timeout $(TIMEOUT) ./...
+	cd deploy && go test -timeout $(TIMEOUT) ./...
 	cd integration && go test -count=1 -p 1 -parallel 3 -timeout $(INTEGRATION_TIMEOUT) ./...
 
 .PHONY: test-kafka
@@ -70,7 +71,7 @@ check: $(TOOLS)/built ## Check format, lint, vet, and that workflows are determi
 		echo "check $$module"; \
 		(cd $$module && go vet ./...); \
 	done
-	@for module in . integration; do \
+	@for module in . integration deploy; do \
 		echo "lint $$module"; \
 		(cd $$module && $(LINT) run --allow-parallel-runners --config $(CURDIR)/.golangci.yml ./...); \
 	done
@@ -83,6 +84,10 @@ fmt: $(TOOLS)/built ## Format all Go files
 .PHONY: metrics
 metrics: ## Write the tables of docs/metrics.md anew
 	go test -count=1 -p 1 -run TestTheTableOfMetrics ./consumer ./worker ./client -update
+
+.PHONY: dashboards
+dashboards: ## Write the dashboards of deploy/grafana anew
+	cd deploy && go run ./grafana
 
 .PHONY: bench
 bench: ## Measure the whole path on this machine: rows per second, and the CPU that each process takes
