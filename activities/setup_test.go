@@ -30,7 +30,7 @@ const topic = "t"
 // bench is activities on a ClickHouse and a broker of their own, and a topic of two partitions.
 type bench struct {
 	*Activities
-	t    *testing.T
+	t    testing.TB
 	ctx  context.Context //nolint:containedctx // the test's
 	cfg  clickhouse.Config
 	conn driver.Conn
@@ -41,7 +41,7 @@ type bench struct {
 	id   batch.TopicID
 }
 
-func setup(t *testing.T) *bench {
+func setup(t testing.TB) *bench {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)

@@ -24,7 +24,8 @@ func span(ctx context.Context, name string, j Job) (context.Context, trace.Span)
 	if n, err := strconv.ParseInt(j.Workflow[strings.LastIndexByte(j.Workflow, '/')+1:], 10, 64); err == nil { // a redrive has none
 		at = append(at, attribute.Int64("ingest.number", n))
 	}
-	return of.TracerProvider().Tracer(scope).Start(ctx, name, trace.WithAttributes(at...))
+	ctx, s := of.TracerProvider().Tracer(scope).Start(ctx, name, trace.WithAttributes(at...)) //nolint:spancheck // end ends it
+	return ctx, s                                                                             //nolint:spancheck // the same
 }
 
 // end ends a span of span, saying whether it went well.

@@ -240,6 +240,9 @@ type watcher struct {
 
 // OnBrokerConnect remembers why Kafka cannot be reached (kgo.HookBrokerConnect).
 func (w *watcher) OnBrokerConnect(_ kgo.BrokerMetadata, _ time.Duration, _ net.Conn, err error) {
+	if errors.Is(err, context.Canceled) {
+		return // whoever gave up says nothing of Kafka, and must not hide what did
+	}
 	if err != nil {
 		w.dial.Store(&err)
 		if broken, ok := errors.AsType[net.Error](err); !ok || !broken.Timeout() {

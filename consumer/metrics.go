@@ -35,8 +35,8 @@ func newMetrics(reg prometheus.Registerer, topics []string) *metrics {
 }
 
 // show sets the gauges to the planner's state after a round.
-func (m *metrics) show(topic string, s planlog.Snapshot, took time.Duration, stopped bool) {
-	m.planned.show(topic, s, took, stopped)
+func (m *metrics) show(topic string, s planlog.Snapshot, took time.Duration, err error) {
+	m.planned.show(topic, s, took, err)
 	m.positions.show(topic, s)
 }
 

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -66,7 +68,7 @@ func TestWhoDoesNotPlanATopicShowsNothingOfIt(t *testing.T) {
 	require.Zero(t, shown())
 	one := func() map[int32]int64 { return map[int32]int64{0: 1} }
 	fill := func() {
-		m.show("logs", planlog.Snapshot{Looked: time.Now(), Start: one(), End: one(), Low: one(), Next: one(), Unplanned: one()}, time.Millisecond, true)
+		m.show("logs", planlog.Snapshot{Looked: time.Now(), Start: one(), End: one(), Low: one(), Next: one(), Unplanned: one()}, time.Millisecond, nil)
 		for _, a := range []int64{1, 2} {
 			m.while("logs", a, func() {
 				m.retention.Set(1, "logs")
@@ -84,4 +86,17 @@ func TestWhoDoesNotPlanATopicShowsNothingOfIt(t *testing.T) {
 	m.while("logs", 1, func() { m.retention.Set(1, "logs") })
 	require.Zero(t, shown(), "an answer that comes after the assignment is over")
 	require.Zero(t, testutil.ToFloat64(m.owner))
+}
+
+func TestATopicIsShownStoppedUntilARoundSaysOtherwise(t *testing.T) {
+	m := newMetrics(prometheus.NewPedanticRegistry(), []string{"logs"})
+	require.Zero(t, testutil.CollectAndCount(m.stopped))
+	m.owns("logs", 1)
+	for _, round := range []struct {
+		err  error
+		want float64
+	}{{errors.New("no answer"), 0}, {fmt.Errorf("partition 0: %w", planlog.ErrTruncated), 1}, {errors.New("no answer"), 1}, {nil, 0}} {
+		m.show("logs", planlog.Snapshot{}, time.Millisecond, round.err)
+		require.InDelta(t, round.want, testutil.ToFloat64(m.stopped), 0, "%v", round.err)
+	}
 }

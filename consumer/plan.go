@@ -70,7 +70,7 @@ func (p *planning) round(ctx context.Context) error {
 	began := time.Now()
 	err := p.planner.Tick(ctx)
 	if ctx.Err() == nil { // else it was only asked to stop
-		p.metrics.show(p.name, p.planner.State(), time.Since(began), errors.Is(err, planlog.ErrTruncated))
+		p.metrics.show(p.name, p.planner.State(), time.Since(began), err)
 		p.tell(err)
 	}
 	return nil

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -90,14 +91,25 @@ func (m *planned) observer(topic string, lasted func(id string) (time.Duration, 
 	}
 }
 
-func (m *planned) show(topic string, s planlog.Snapshot, took time.Duration, stopped bool) {
+// show takes the end of a round. An error that says something else than a truncation says nothing of one.
+func (m *planned) show(topic string, s planlog.Snapshot, took time.Duration, err error) {
 	m.round.WithLabelValues(topic).Observe(took.Seconds())
 	m.open.WithLabelValues(topic).Set(float64(s.Open))
-	m.stopped.WithLabelValues(topic).Set(map[bool]float64{true: 1}[stopped])
+	switch {
+	case err == nil:
+		m.stopped.WithLabelValues(topic).Set(0)
+	case errors.Is(err, planlog.ErrTruncated):
+		m.stopped.WithLabelValues(topic).Set(1)
+	}
 }
 
 func (m *planned) owns(topic string, yes bool) {
-	m.owner.WithLabelValues(topic).Set(map[bool]float64{true: 1}[yes])
 	m.open.WithLabelValues(topic).Set(0)
-	m.stopped.DeleteLabelValues(topic)
+	if !yes {
+		m.owner.WithLabelValues(topic).Set(0)
+		m.stopped.DeleteLabelValues(topic)
+		return
+	}
+	m.owner.WithLabelValues(topic).Set(1)
+	m.stopped.WithLabelValues(topic).Set(0)
 }

@@ -24,12 +24,11 @@ type asking struct {
 // readers are all of them, each for a goroutine of its own. Those of a topic ask nothing while it is planned elsewhere.
 func (a *asking) readers() []*monitor.Reader {
 	reader := func(what string, every time.Duration, read func(context.Context) error) *monitor.Reader {
-		return &monitor.Reader{Log: a.log, What: what, Every: every, Limit: callLimit, Read: read, Refused: kafka.IsAuth}
+		return &monitor.Reader{Log: a.log, What: what, Every: every, Limit: callLimit, Read: read, Refused: kafka.IsDenied}
 	}
-	rs := []*monitor.Reader{
-		reader("ingest_group_members", groupEvery, func(ctx context.Context) error { return a.metrics.member.read(ctx, a.member, a.cfg.Kafka.GroupID) }),
-		reader("ingest_retention_temporal_seconds", retentionEvery, a.remembered),
-	}
+	group := reader("ingest_group_members", groupEvery, func(ctx context.Context) error { return a.metrics.member.read(ctx, a.member, a.cfg.Kafka.GroupID) })
+	group.Refused = nil // the planning says which right to the group is missing
+	rs := []*monitor.Reader{group, reader("ingest_retention_temporal_seconds", retentionEvery, a.remembered)}
 	for _, t := range a.cfg.Topics.Names() {
 		rs = append(rs,
 			reader("ingest_topic_retention_seconds", retentionEvery, a.owned(t, a.retention(t))),

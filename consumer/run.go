@@ -44,14 +44,11 @@ func run(ctx context.Context, cfg Config) error {
 	}); err != nil {
 		return err
 	}
-	tracers, stopTracing, err := cfg.Tracing.Start(ctx, "consumer", logger)
+	tracers, stopTracing, err := monitor.Instrument(ctx, "consumer", &cfg.Temporal, cfg.Tracing, reg, logger)
 	if err != nil {
 		return err
 	}
 	defer stopTracing()
-	if err := monitor.Instrument(&cfg.Temporal, reg, cfg.Tracing, tracers); err != nil {
-		return err
-	}
 	cfg.Temporal.Logger = sdklog.NewStructuredLogger(logger)
 	temporal, retention, err := connect(ctx, logger, cfg.Temporal)
 	if err != nil {

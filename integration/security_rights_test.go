@@ -56,6 +56,7 @@ func TestEachRightInKafkaThatIsMissingIsNamedAndWhatWaitsForItGoesOnOnceGranted(
 	require.Zero(t, b.Dead)
 	g.grant("storer", right{topics: []string{load.Logs}, operation: kadm.OpRead}, right{topics: letterTopics(), operation: kadm.OpWrite}, right{topics: letterTopics(), operation: kadm.OpCreate})
 	g.exact()
+	said(t, g.consumer, "grant DescribeConfigs on topic "+load.Logs) // for a metric
 
 	// A right that is taken away while all goes well holds up, and loses nothing either.
 	g.revoke("planner", right{group: true, operation: kadm.OpRead})

@@ -54,7 +54,7 @@ func advice(err error) string {
 		return "check KAFKA_SECURITY_PROTOCOL and KAFKA_SASL_MECHANISMS"
 	case IsDenied(err):
 		return "grant it to " + grantee
-	case errors.As(err, &early), errors.Is(err, ErrCloses):
+	case errors.As(err, &early), errors.Is(err, ErrCloses), strings.Contains(err.Error(), "the broker connection has died"): // franz-go gives it no type
 		return "if it lasts, check KAFKA_SECURITY_PROTOCOL, and the port of KAFKA_SERVERS"
 	case strings.Contains(err.Error(), "appear to be a tls alert record"): // franz-go gives it no type
 		return "check KAFKA_SECURITY_PROTOCOL: the broker speaks TLS there"

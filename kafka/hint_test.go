@@ -42,6 +42,7 @@ func TestAConnectionThatComesToNothingSaysWhichSettingMayBeWrong(t *testing.T) {
 	for _, err := range []error{
 		&kgo.ErrFirstReadEOF{},
 		ErrCloses,
+		errors.New("the broker connection has died and the request will be retried on a new connection"),
 		errors.New("invalid large response size 352518912 > limit 104857600; the first three bytes received appear to be a tls alert record for TLS v1.2"),
 		errors.New("unable to dial: tls: first record does not look like a TLS handshake"),
 	} {

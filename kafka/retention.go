@@ -14,14 +14,11 @@ import (
 // RetentionSeconds is the topic's retention.ms, +Inf where Kafka keeps records for ever. It needs DescribeConfigs on the topic.
 func RetentionSeconds(ctx context.Context, cl *kgo.Client, topic string) (float64, error) {
 	configs, err := kadm.NewClient(cl).DescribeTopicConfigs(ctx, topic)
-	if err != nil {
-		return 0, fmt.Errorf("read configuration of %s: %w", topic, err)
-	}
-	of, err := configs.On(topic, nil)
+	var of kadm.ResourceConfig
 	if err == nil {
-		err = of.Err
+		of, err = configs.On(topic, nil)
 	}
-	if err != nil {
+	if err = errors.Join(err, of.Err); err != nil {
 		return 0, fmt.Errorf("read configuration of %s: %w", topic, Denied(err, "DescribeConfigs on topic %s", topic))
 	}
 	for _, c := range of.Configs {

@@ -19,7 +19,7 @@ type Reader struct {
 	Every   time.Duration
 	Limit   time.Duration // of one question
 	Read    func(context.Context) error
-	Refused func(error) bool // an error that asking again does not cure: it is told, once
+	Refused func(error) bool // an error that asking again does not cure: it is told, once; nil: none is told
 
 	told bool
 }
@@ -48,7 +48,9 @@ func (r *Reader) once(ctx context.Context) error {
 	defer cancel()
 	err := r.Read(limited)
 	switch {
-	case err == nil || ctx.Err() != nil || errors.Is(err, ErrNotYet):
+	case err == nil:
+		r.told = false
+	case ctx.Err() != nil || errors.Is(err, ErrNotYet):
 	case r.Refused != nil && r.Refused(err) && !r.told:
 		r.told = true
 		r.Log.Warn("metric is not shown", "metric", r.What, "error", err)

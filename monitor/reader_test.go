@@ -19,7 +19,7 @@ func TestAReaderGoesOnThroughErrorsAndTellsOnceWhatIsRefused(t *testing.T) {
 		var out bytes.Buffer
 		began := time.Now()
 		var asked []time.Duration
-		answers := []error{ErrNotYet, ErrNotYet, nil, errors.New("away"), denied, denied}
+		answers := []error{ErrNotYet, ErrNotYet, nil, errors.New("away"), denied, denied, nil, denied, nil}
 		ctx, cancel := context.WithCancel(t.Context())
 		r := Reader{
 			Log: slog.New(slog.NewTextHandler(&out, nil)), What: "x_seconds", Every: time.Minute, Limit: time.Second,
@@ -35,8 +35,8 @@ func TestAReaderGoesOnThroughErrorsAndTellsOnceWhatIsRefused(t *testing.T) {
 			},
 		}
 		r.Run(ctx)
-		require.Equal(t, []time.Duration{0, time.Second, 2 * time.Second, time.Minute + 2*time.Second, 2*time.Minute + 2*time.Second, 3*time.Minute + 2*time.Second}, asked)
-		require.Equal(t, 1, strings.Count(out.String(), "\n"), out.String())
+		require.Equal(t, []time.Duration{0, time.Second, 2 * time.Second, time.Minute + 2*time.Second, 2*time.Minute + 2*time.Second, 3*time.Minute + 2*time.Second, 4*time.Minute + 2*time.Second, 5*time.Minute + 2*time.Second, 6*time.Minute + 2*time.Second}, asked)
+		require.Equal(t, 2, strings.Count(out.String(), "\n"), out.String())
 		require.Contains(t, out.String(), "metric=x_seconds")
 	})
 }

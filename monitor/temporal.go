@@ -1,6 +1,7 @@
 package monitor
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 
@@ -12,14 +13,17 @@ import (
 	"go.temporal.io/sdk/contrib/opentelemetry"
 )
 
-// Instrument has Temporal's client, and workers made from it, show the SDK's metrics and take part in traces. Once for each registry.
-func Instrument(o *client.Options, reg prometheus.Registerer, t Tracing, tracers trace.TracerProvider) error {
-	var err error
+// Instrument has Temporal's client, and workers made from it, show the SDK's metrics and take part in traces. Once for each
+// registry. The program's own tracers are for what is not Temporal's; stop is Tracing.Start's.
+func Instrument(ctx context.Context, program string, o *client.Options, t Tracing, reg prometheus.Registerer, log *slog.Logger) (tracers trace.TracerProvider, stop func(), err error) {
 	if o.MetricsHandler, err = temporalMetrics(reg); err != nil {
-		return err
+		return nil, nil, err
+	}
+	if tracers, stop, err = t.Start(ctx, program, log); err != nil {
+		return nil, nil, err
 	}
 	o.Interceptors, err = t.temporalSpans(tracers)
-	return err
+	return tracers, stop, err
 }
 
 // temporalMetrics is a handler that shows the metrics of Temporal's SDK, all named temporal_*, in the registry.

@@ -158,13 +158,13 @@ func TestWithoutACollectorNothingIsTraced(t *testing.T) {
 			for k, v := range c.env {
 				t.Setenv(k, v)
 			}
-			tracers, stop, err := c.tracing.Start(t.Context(), "worker", slog.New(slog.DiscardHandler))
+			var o client.Options
+			tracers, stop, err := Instrument(t.Context(), "worker", &o, c.tracing, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
 			require.NoError(t, err)
 			defer stop()
 			_, span := tracers.Tracer("t").Start(t.Context(), "a part")
+			defer span.End()
 			require.False(t, span.IsRecording())
-			var o client.Options
-			require.NoError(t, Instrument(&o, prometheus.NewRegistry(), c.tracing, tracers))
 			require.Empty(t, o.Interceptors, "no header in any history")
 			require.NotNil(t, o.MetricsHandler)
 		})
@@ -192,7 +192,9 @@ func TestWhatIsWrongWithAnEndpointIsSaid(t *testing.T) {
 func TestTheMetricsOfTemporalsSDKAreInTheRegistryInSeconds(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	var o client.Options
-	require.NoError(t, Instrument(&o, reg, Tracing{}, nil))
+	_, stop, err := Instrument(t.Context(), "worker", &o, Tracing{}, reg, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	defer stop()
 	h := o.MetricsHandler.WithTags(map[string]string{"operation": "StartWorkflowExecution"})
 	h.Counter("temporal_request").Inc(2)
 	h.Timer("temporal_request_latency").Record(30 * time.Millisecond)
@@ -201,10 +203,10 @@ func TestTheMetricsOfTemporalsSDKAreInTheRegistryInSeconds(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, families, 3)
 	require.Equal(t, "temporal_request_latency_seconds", families[0].GetName())
-	require.Equal(t, 0.03, families[0].GetMetric()[0].GetHistogram().GetSampleSum())
+	require.InDelta(t, 0.03, families[0].GetMetric()[0].GetHistogram().GetSampleSum(), 1e-9)
 	require.Len(t, families[0].GetMetric()[0].GetHistogram().GetBucket(), 14)
 	require.Equal(t, "temporal_request_total", families[1].GetName())
-	require.Equal(t, 2.0, families[1].GetMetric()[0].GetCounter().GetValue())
+	require.InDelta(t, 2, families[1].GetMetric()[0].GetCounter().GetValue(), 0)
 	require.Len(t, families[1].GetMetric()[0].GetLabel(), 1)
 	require.Equal(t, "temporal_worker_task_slots_available", families[2].GetName())
 }

@@ -190,3 +190,20 @@ func FuzzReadBookmark(f *testing.F) {
 		}
 	})
 }
+
+func TestWhereTheTopicStandsIsToldWithTheTimeWhenKafkaSaidSo(t *testing.T) {
+	scenario(t, opts{}, func(l lab) { // 10 records, 2 seconds
+		p := l.procs[0]
+		l.rounds(p, 1)
+		l.logs[0] = Log{First: 0, End: 15}
+		l.rounds(p, 1)
+		was := p.pl.State()
+		require.Equal(t, []int64{0, 0, 10, 15}, []int64{was.Start[0], was.Low[0], was.Next[0], was.End[0]})
+		require.EqualValues(t, 5, was.Unplanned[0])
+		l.now += 60
+		p.pl.snapshot(Logs{}) // a round to which Kafka gave no answer
+		require.Equal(t, was, p.pl.State(), "what is known is as old as it was")
+		l.rounds(p, 1)
+		require.Greater(t, p.pl.State().Looked.Sub(was.Looked), time.Minute-time.Second)
+	})
+}

@@ -2,9 +2,12 @@ package vitals
 
 import (
 	"slices"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/ai-backlog/ingest/monitor"
 )
 
 // metrics are what the readings show. Labels are what the server has: its disks, and the tables of our database.
@@ -18,10 +21,10 @@ type metrics struct {
 	querySeconds, queries, failures    *series
 }
 
-func newMetrics(reg prometheus.Registerer) *metrics {
+func newMetrics(reg prometheus.Registerer, life time.Duration) *metrics {
 	f := promauto.With(reg)
 	gauge := func(name, help string, labels ...string) *series {
-		return &series{vec: f.NewGaugeVec(prometheus.GaugeOpts{Name: "ingest_clickhouse_" + name, Help: help}, labels)}
+		return &series{of: monitor.NewReading(reg, life, "ingest_clickhouse_"+name, help, labels...)}
 	}
 	return &metrics{
 		up:               f.NewGauge(prometheus.GaugeOpts{Name: "ingest_clickhouse_up", Help: "1 if the last reading of ClickHouse's system tables worked."}),
@@ -45,7 +48,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 
 // series is a gauge whose label values are the server's.
 type series struct {
-	vec *prometheus.GaugeVec
+	of  *monitor.Reading
 	had [][]string
 }
 
@@ -59,12 +62,12 @@ type row struct {
 func (s *series) show(rows []row, n int) {
 	var has [][]string
 	for _, r := range rows {
-		s.vec.WithLabelValues(r.labels...).Set(r.values[n])
+		s.of.Set(r.values[n], r.labels...)
 		has = append(has, r.labels)
 	}
 	for _, was := range s.had {
 		if !slices.ContainsFunc(has, func(is []string) bool { return slices.Equal(is, was) }) {
-			s.vec.DeleteLabelValues(was...)
+			s.of.Forget(was...)
 		}
 	}
 	s.had = has

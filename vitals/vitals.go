@@ -15,6 +15,8 @@ import (
 
 const (
 	every = 15 * time.Second
+	// life is how long an answer is shown: three questions in a row got none then.
+	life = 3*every + 5*time.Second
 	// roundLimit ends all questions of a round: a server that hangs is asked again at the next.
 	roundLimit = 10 * time.Second
 	// againAfter is when a reading that was refused, or that the server does not have, is tried again: somebody may have granted it.
@@ -49,7 +51,11 @@ type refusal struct {
 
 // New registers the metrics and reads nothing.
 func New(cfg clickhouse.Config, reg prometheus.Registerer, log *slog.Logger) *Vitals {
-	m := newMetrics(reg)
+	return lasting(cfg, reg, log, life)
+}
+
+func lasting(cfg clickhouse.Config, reg prometheus.Registerer, log *slog.Logger, life time.Duration) *Vitals {
+	m := newMetrics(reg, life)
 	return &Vitals{cfg: cfg, log: log, m: m, readings: m.readings(), refused: map[string]refusal{}}
 }
 
@@ -72,7 +78,7 @@ func (v *Vitals) Run(ctx context.Context) error {
 	}
 }
 
-// round asks all questions once. What could not be asked shows nothing, rather than what was true before.
+// round asks all questions once.
 func (v *Vitals) round(ctx context.Context, conn driver.Conn) {
 	ctx, cancel := context.WithTimeout(ctx, roundLimit)
 	defer cancel()
@@ -80,17 +86,17 @@ func (v *Vitals) round(ctx context.Context, conn driver.Conn) {
 	err := clickhouse.Ping(ctx, conn)
 	for _, r := range v.readings {
 		if err != nil { // the others would only wait for the same
-			r.show(nil)
-			continue
+			break
 		}
 		if time.Now().Before(v.refused[r.of].until) {
 			continue
 		}
 		rows, e := r.ask(ctx, conn)
-		r.show(rows)
 		switch {
 		case e == nil:
+			r.show(rows)
 		case final(e):
+			r.show(nil)
 			v.leaveOut(r, e)
 		default:
 			err = e

@@ -36,10 +36,7 @@ const stopTimeout = 10 * time.Second
 func run(ctx context.Context, cfg Config) error {
 	logger := monitor.Logger(cfg.LogLevel)
 	slog.SetDefault(logger)
-	debug.SetMemoryLimit(cfg.MemoryLimit << 20)
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(400) // up to the limit memory is there to be used: a tenth of the worker's CPU less
-	}
+	useMemory(cfg)
 	release, commit := settings.Version()
 	reg := monitor.Registry("worker", release, commit)
 	var working atomic.Bool
@@ -58,17 +55,13 @@ func run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	m := activities.NewMetrics(reg, cfg.Topics.Names())
-	tracers, stopTracing, err := cfg.Tracing.Start(ctx, "worker", logger)
+	_, stopTracing, err := monitor.Instrument(ctx, "worker", &cfg.Temporal, cfg.Tracing, reg, logger)
 	if err != nil {
 		return err
 	}
 	defer stopTracing()
-	if err := monitor.Instrument(&cfg.Temporal, reg, cfg.Tracing, tracers); err != nil {
-		return err
-	}
 	cfg.Temporal.MetricsHandler = m.Decisions(cfg.Temporal.MetricsHandler)
-	stopReading := readVitals(ctx, logger, cfg, reg)
-	defer stopReading()
+	defer readVitals(ctx, logger, cfg, reg)()
 	temporal, err := prepare(ctx, logger, cfg, s)
 	if err != nil {
 		return monitor.Stopped(ctx, err)
@@ -95,6 +88,13 @@ func run(ctx context.Context, cfg Config) error {
 	working.Store(false)
 	logger.Info("worker stops")
 	return nil
+}
+
+func useMemory(cfg Config) {
+	debug.SetMemoryLimit(cfg.MemoryLimit << 20)
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(400) // up to the limit memory is there to be used: a tenth of the worker's CPU less
+	}
 }
 
 // readVitals shows how ClickHouse fares, beside all that the worker does and apart from it; what it returns waits for its end.

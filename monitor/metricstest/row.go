@@ -36,7 +36,7 @@ var units = []string{
 // others are the units of names that do not end in them.
 var others = map[string]string{
 	"ingest_build_info": "1", "ingest_planner": "1 or 0", "ingest_topic_stopped": "1 or 0", "ingest_group_state": "1 or 0", "ingest_audit_clean": "1 or 0",
-	"ingest_client_direct": "1 or 0", "ingest_clickhouse_up": "1 or 0", "ingest_dead_letters_total": "records", "ingest_tokens_resent_total": "blocks",
+	"ingest_client_direct": "1 or 0", "ingest_clickhouse_up": "1 or 0", "ingest_clickhouse_queries": "queries per second", "ingest_clickhouse_query_failures": "queries per second", "ingest_dead_letters_total": "records", "ingest_tokens_resent_total": "blocks",
 	"ingest_clickhouse_parts_limit": "parts", "ingest_clickhouse_max_parts_in_partition": "parts", "ingest_clickhouse_replication_queue": "entries",
 }
 

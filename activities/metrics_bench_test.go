@@ -1,0 +1,85 @@
+//go:build unix
+
+package activities
+
+import (
+	"fmt"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/ai-backlog/ingest/record"
+)
+
+// cpu is the time that this process has had.
+func cpu(t testing.TB) time.Duration {
+	t.Helper()
+	var u syscall.Rusage
+	require.NoError(t, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// BenchmarkInsertCounted is the way of a block of 100,000 logs from Kafka to ClickHouse's acknowledgement, with metrics and without
+// in turn, so that both have the same weather: medians of the CPU time of this process, which the stand-in for Kafka is a part of.
+func BenchmarkInsertCounted(b *testing.B) {
+	const n = 100_000
+	s := setup(b)
+	s.ctx = b.Context()
+	for i := range n {
+		s.send(&kgo.Record{Topic: topic, Partition: 0, Key: fmt.Appendf(nil, "agent-%d", i%100), Value: fmt.Appendf(nil,
+			`{"timestamp":"2026-01-02T03:04:05.%06dZ","level":"INFO","message":"step %d of the plan: the tool answered after %d ms and the agent goes on with what it said","service":"planner","agent_id":"agent-%d","trace_id":"%032x","span_id":"%016x","attributes":{"model":"large","tokens":"%d","attempt":"1","region":"eu-west-1"}}`,
+			i, i, i%977, i%100, i/10, i, i%4096)})
+	}
+	require.NoError(b, s.cl.Flush(s.ctx))
+	j := s.part(n - 1)
+	counted := s.Metrics
+	once := func(m *Metrics) time.Duration {
+		s.Metrics = nil
+		in := InsertInput{Job: j, Warrant: s.look(j).Warrant}
+		j.Turn++ // another token: it is stored again
+		s.Metrics = m
+		began := cpu(b)
+		_, err := run[Inserted](s, s.Insert, in)
+		require.NoError(b, err)
+		return cpu(b) - began
+	}
+	once(nil)
+	once(counted)
+	var with, without []float64
+	for b.Loop() {
+		without = append(without, once(nil).Seconds()*1000)
+		with = append(with, once(counted).Seconds()*1000, once(counted).Seconds()*1000)
+		without = append(without, once(nil).Seconds()*1000)
+	}
+	median := func(of []float64) float64 { slices.Sort(of); return of[len(of)/2] }
+	b.ReportMetric(median(without), "cpu-ms/block")
+	b.ReportMetric(median(with), "cpu-ms/counted-block")
+	b.ReportMetric((median(with)/median(without)-1)*100, "%-dearer")
+	b.ReportMetric(0, "ns/op")
+}
+
+// BenchmarkCounting is what is counted of a block of 100,000 records, by itself: a hundred responses and one insert.
+func BenchmarkCounting(b *testing.B) {
+	s := setup(b)
+	recs := make([]*kgo.Record, 1000)
+	for i := range recs {
+		recs[i] = &kgo.Record{Key: []byte("agent-17"), Value: make([]byte, 388)}
+	}
+	kind := s.Kinds[topic]
+	block := s.lend(kind)
+	for i := range 100_000 {
+		require.NoError(b, block.Append([]byte(`{"timestamp":"2026-01-02T03:04:05Z","level":"INFO","message":"m"}`), record.Coordinates{Topic: topic, TopicID: s.id, Offset: int64(i), Timestamp: time.Now()}))
+	}
+	j := s.part(99_999)
+	for b.Loop() {
+		for range 100 {
+			s.Metrics.read(topic, recs)
+		}
+		s.Metrics.tried(topic, nil, false)
+		s.Metrics.inserted(j, block, time.Second)
+	}
+}
