@@ -69,7 +69,7 @@ func watched(ctx context.Context, dir, out string) error {
 		return err
 	}
 	const shows = "document.body.innerText.toLowerCase().includes('firing')"
-	if err := take(browser, "http://"+p.Addr()+"/alerts?state=firing", shows, 900, filepath.Join(out, "alerts.png")); err != nil {
+	if err := take(browser, "http://"+p.Addr()+"/alerts?state=firing", shows, 490, filepath.Join(out, "alerts.png")); err != nil {
 		return err
 	}
 	if err := after(ctx, time.Until(back)); err != nil {
@@ -82,8 +82,11 @@ func watched(ctx context.Context, dir, out string) error {
 		return err
 	}
 	names, err := p.Fired(ctx, began)
-	if err != nil || !slices.Equal(names, should) {
-		return fmt.Errorf("these alerts fired: %v, and not: %v (%w)", names, should, err)
+	if err != nil {
+		return err
+	}
+	if !slices.Equal(names, should) {
+		return fmt.Errorf("these alerts fired: %v, and these should have: %v", names, should)
 	}
 	fmt.Fprintln(os.Stderr, "fired, and ended:", names)
 	return take(browser, page(p.Addr(), time.Since(began)+20*time.Second), "document.querySelectorAll('canvas').length >= 3", 1500, filepath.Join(out, "outage.png"))
@@ -91,26 +94,31 @@ func watched(ctx context.Context, dir, out string) error {
 
 // watch starts the programs, and a Prometheus that asks them.
 func watch(ctx context.Context, r *rig.Rig, ui string) (*rig.Prometheus, error) {
+	port, _, err := stack.ReservePort()
+	if err != nil {
+		return nil, err
+	}
+	agent := fmt.Sprintf("127.0.0.1:%d", port)
 	worker, e1 := r.Worker()
 	consumer, e2 := r.Consumer()
-	agent, e3 := r.Launch("agent", nil, "-rate", perAgent, "-metrics", "127.0.0.1:0")
+	_, e3 := r.Launch("agent", nil, "-rate", perAgent, "-metrics", agent)
 	rules, e4 := os.ReadFile(filepath.Join("..", "deploy", "prometheus", "alerts.yml"))
 	if err := errors.Join(e1, e2, e3, e4); err != nil {
 		return nil, err
 	}
-	rules, err := rig.Shortened(rules, map[string]int{"ingest": faster, "ingest-audits": faster})
+	rules, err = rig.Shortened(rules, map[string]int{"ingest": faster, "ingest-audits": faster})
 	if err != nil {
 		return nil, err
 	}
 	err = r.Until(ctx, "wait until records are stored", func(ctx context.Context) (bool, string) {
 		m, err := consumer.Metrics(ctx)
-		return err == nil && worker.MetricsAddr() != "" && agent.MetricsAddr() != "" && m.Sum("ingest_planner") == 3 && m.Sum("ingest_completed_offsets_total") > 0, fmt.Sprint(err)
+		return err == nil && worker.MetricsAddr() != "" && m.Sum("ingest_planner") == 3 && m.Sum("ingest_completed_offsets_total") > 0, fmt.Sprint(err)
 	})
 	if err != nil {
 		return nil, err
 	}
 	return r.Prometheus(ctx, rig.PrometheusOptions{Rules: rules, UI: ui, Log: os.Stderr, Targets: map[string][]string{
-		"ingest-worker": {worker.MetricsAddr()}, "ingest-consumer": {consumer.MetricsAddr()}, "ingest-client": {agent.MetricsAddr()},
+		"ingest-worker": {worker.MetricsAddr()}, "ingest-consumer": {consumer.MetricsAddr()}, "ingest-client": {agent},
 	}})
 }
 
