@@ -93,6 +93,10 @@ fmt: $(TOOLS)/built ## Format all Go files
 metrics: ## Write the tables of docs/metrics.md anew
 	go test -count=1 -p 1 -run TestTheTableOfMetrics ./consumer ./worker ./client -update
 
+.PHONY: dashboards
+dashboards: ## Write the dashboards of deploy/grafana anew
+	cd deploy && go run ./grafana
+
 .PHONY: bench
 bench: ## Measure the whole path on this machine: rows per second, and the CPU that each process takes
 	cd integration && go run ./bench

@@ -4,6 +4,8 @@ package activities
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"runtime"
 	"slices"
 	"syscall"
 	"testing"
@@ -24,7 +26,8 @@ func cpu(t testing.TB) time.Duration {
 }
 
 // BenchmarkInsertCounted is the way of a block of 100,000 logs from Kafka to ClickHouse's acknowledgement, with metrics and without
-// in turn, so that both have the same weather: medians of the CPU time of this process, which the stand-in for Kafka is a part of.
+// at random, so that both have the same weather: the least CPU time of this process, which others on the machine do not make less. The
+// stand-in for Kafka is a part of it.
 func BenchmarkInsertCounted(b *testing.B) {
 	const n = 100_000
 	s := setup(b)
@@ -42,23 +45,23 @@ func BenchmarkInsertCounted(b *testing.B) {
 		in := InsertInput{Job: j, Warrant: s.look(j).Warrant}
 		j.Turn++ // another token: it is stored again
 		s.Metrics = m
+		runtime.GC() // else it falls on one of the two more often
 		began := cpu(b)
 		_, err := run[Inserted](s, s.Insert, in)
 		require.NoError(b, err)
 		return cpu(b) - began
 	}
-	once(nil)
-	once(counted)
-	var with, without []float64
+	without, with := []float64{once(nil).Seconds() * 1000}, []float64{once(counted).Seconds() * 1000}
 	for b.Loop() {
-		without = append(without, once(nil).Seconds()*1000)
-		with = append(with, once(counted).Seconds()*1000, once(counted).Seconds()*1000)
-		without = append(without, once(nil).Seconds()*1000)
+		if rand.N(2) == 0 {
+			without = append(without, once(nil).Seconds()*1000)
+		} else {
+			with = append(with, once(counted).Seconds()*1000)
+		}
 	}
-	median := func(of []float64) float64 { slices.Sort(of); return of[len(of)/2] }
-	b.ReportMetric(median(without), "cpu-ms/block")
-	b.ReportMetric(median(with), "cpu-ms/counted-block")
-	b.ReportMetric((median(with)/median(without)-1)*100, "%-dearer")
+	b.ReportMetric(slices.Min(without), "cpu-ms/block")
+	b.ReportMetric(slices.Min(with), "cpu-ms/counted-block")
+	b.ReportMetric((slices.Min(with)/slices.Min(without)-1)*100, "%-dearer")
 	b.ReportMetric(0, "ns/op")
 }
 

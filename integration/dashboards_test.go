@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-
 )
 
 // ask is one query of a panel, by the name of its dashboard, its title, and its letter; or one selector of an alert.
@@ -134,4 +133,3 @@ func lists(t *testing.T, topic, state string) (all []string) {
 	require.NotEmpty(t, all)
 	return all
 }
-

@@ -3,7 +3,6 @@ package integration
 import (
 	"context"
 	"fmt"
-	"maps"
 	"os"
 	"slices"
 	"strconv"
@@ -16,9 +15,6 @@ import (
 	"github.com/ai-backlog/ingest/integration/load"
 	"github.com/ai-backlog/ingest/integration/rig"
 )
-
-// rulesFile are the alerts as they are deployed.
-const rulesFile = "../deploy/prometheus/alerts.yml"
 
 // watch is a scene with an agent, under the eyes of a Prometheus.
 type watch struct {
@@ -42,12 +38,10 @@ func newWatch(t *testing.T) *watch {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	t.Cleanup(cancel)
-	rules, err := os.ReadFile(rulesFile)
-	require.NoError(t, err)
 	dir := t.TempDir()
 	r, err := rig.Start(ctx, rig.Options{Dir: dir, Log: os.Stderr, Env: []string{"BATCH_LINGER=300ms", "FALLBACK_AFTER=1s"}})
 	require.NoError(t, err)
-	w := &watch{scene: &scene{Rig: r, t: t, ctx: ctx}, dir: dir, rules: rules}
+	w := &watch{scene: &scene{Rig: r, t: t, ctx: ctx}, dir: dir, rules: alertRules(t)}
 	t.Cleanup(func() {
 		r.Close()
 		if t.Failed() && w.worker != nil {
@@ -82,14 +76,28 @@ func newWatch(t *testing.T) *watch {
 		}
 		return m.Sum("ingest_planner") == 3
 	})
-	text, err := rig.Shortened(rules, inQuiet)
-	require.NoError(t, err)
-	w.p, err = r.Prometheus(ctx, rig.PrometheusOptions{Rules: text, Targets: targets, Log: os.Stderr})
-	require.NoError(t, err)
+	w.over(targets, inQuiet)
 	started := time.Now()
 	w.answers([]ask{{"consumer", "ingest_planner"}, {"worker", "ingest_clickhouse_up"}, {"client", "ingest_client_direct"}}, started, nil)
 	w.calm("IngestAuditNotRun") // until each was asked, there was none
 	return w
+}
+
+// alertRules are the alerts as they are deployed.
+func alertRules(t *testing.T) []byte {
+	t.Helper()
+	text, err := os.ReadFile("../deploy/prometheus/alerts.yml")
+	require.NoError(t, err)
+	return text
+}
+
+// over starts the Prometheus.
+func (w *watch) over(targets map[string][]string, by map[string]int) {
+	w.t.Helper()
+	text, err := rig.Shortened(w.rules, by)
+	require.NoError(w.t, err)
+	w.p, err = w.Prometheus(w.ctx, rig.PrometheusOptions{Rules: text, Targets: targets, Log: os.Stderr})
+	require.NoError(w.t, err)
 }
 
 // shorten divides the rules' times from now on.
@@ -103,18 +111,9 @@ func (w *watch) shorten(by map[string]int) {
 // fired are the names of the alerts that fired since then.
 func (w *watch) fired(since time.Time) []string {
 	w.t.Helper()
-	names, err := w.firing(w.ctx, since)
+	names, err := w.p.Fired(w.ctx, since)
 	require.NoError(w.t, err)
 	return names
-}
-
-func (w *watch) firing(ctx context.Context, since time.Time) ([]string, error) {
-	series, err := w.p.Range(ctx, `ALERTS{alertstate="firing"}`, since, time.Now(), time.Second)
-	names := map[string]bool{}
-	for _, s := range series {
-		names[s.Labels["alertname"]] = true
-	}
-	return slices.Sorted(maps.Keys(names)), err
 }
 
 // fire waits until each of the alerts has fired since then.
@@ -123,7 +122,7 @@ func (w *watch) fire(since time.Time, alerts ...string) {
 	ctx, cancel := context.WithTimeout(w.ctx, 2*time.Minute)
 	defer cancel()
 	require.NoError(w.t, w.Until(ctx, fmt.Sprintf("wait for %v", alerts), func(ctx context.Context) (bool, string) {
-		names, err := w.firing(ctx, since)
+		names, err := w.p.Fired(ctx, since)
 		missing := slices.DeleteFunc(slices.Clone(alerts), func(a string) bool { return slices.Contains(names, a) })
 		return err == nil && len(missing) == 0, fmt.Sprint(missing, " did not, these did: ", names, err)
 	}))
@@ -140,4 +139,3 @@ func (w *watch) calm(but ...string) {
 		return err == nil && len(all) == 0, fmt.Sprint(all, err)
 	}))
 }
-

@@ -93,17 +93,17 @@ func completed() []panel {
 		{
 			title: "From start to completion", unit: seconds,
 			about:   "Of batches that were completed just then.",
-			queries: quantiles("ingest_batch_seconds", ofTopic),
+			queries: quantiles("ingest_batch_seconds"),
 		},
 		{
 			title: "Records of a batch", unit: count,
 			about:   "Small ones all the time make ClickHouse merge a lot: raise BATCH_LINGER.",
-			queries: quantiles("ingest_batch_records", ofTopic),
+			queries: quantiles("ingest_batch_records"),
 		},
 		{
 			title: "Bytes of a batch", unit: inBytes,
 			about:   "Keys and values, uncompressed.",
-			queries: quantiles("ingest_batch_bytes", ofTopic),
+			queries: quantiles("ingest_batch_bytes"),
 		},
 		{
 			title: "Inserts", unit: perSecond, stacked: true,

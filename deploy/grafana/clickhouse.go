@@ -59,12 +59,12 @@ func inserts() []panel {
 		{
 			title: "Duration of an insert", unit: seconds, width: 12,
 			about:   "Of one block, with what is tried again at once.",
-			queries: quantiles("ingest_insert_seconds", ofTopic),
+			queries: quantiles("ingest_insert_seconds"),
 		},
 		{
 			title: "Duration of a look", unit: seconds, width: 12,
 			about:   "What each batch asks before it inserts.",
-			queries: quantiles("ingest_look_seconds", ofTopic),
+			queries: quantiles("ingest_look_seconds"),
 		},
 	}
 }

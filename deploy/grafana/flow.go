@@ -13,7 +13,7 @@ func topics() []cog.Builder[dashboard.VariableModel] {
 func flow() page {
 	return page{
 		title: "Flow", about: "Is data moving, and how late is it?", variables: topics(),
-		rows: []row{{"At a glance", glance()}, {"From Kafka to ClickHouse", moving()}, {"Who plans", group()}, {"Programs", programs()}},
+		rows: []row{{"At a glance", glance()}, {"From Kafka to ClickHouse", append(moving(), waiting()...)}, {"Who plans", group()}, {"Programs", programs()}},
 	}
 }
 
@@ -76,8 +76,14 @@ func moving() []panel {
 		{
 			title: "Freshness", unit: seconds,
 			about:   "From Kafka's timestamp to ClickHouse's acknowledgement, of what was stored just then. Nothing is stored: no line; see how late the oldest is.",
-			queries: quantiles("ingest_freshness_seconds", ofTopic),
+			queries: quantiles("ingest_freshness_seconds"),
 		},
+	}
+}
+
+// waiting is what has not ended, and what never will.
+func waiting() []panel {
+	return []panel{
 		{
 			title: "How late the oldest is", unit: seconds,
 			about:   "Age of the oldest record that has not ended, by topic. It grows by a second a second while nothing moves.",
@@ -150,7 +156,7 @@ func group() []panel {
 		{
 			title: "A round of planning", unit: seconds, width: 12,
 			about:   "Five a second for each topic, while it is planned. Slow rounds are a slow Kafka or Temporal.",
-			queries: quantiles("ingest_plan_round_seconds", ofTopic),
+			queries: quantiles("ingest_plan_round_seconds"),
 		},
 		{
 			title: "Requests to Kafka", unit: seconds, width: 12,

@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/grafana/grafana-foundation-sdk/go/cog/plugins"
-	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
 )
@@ -28,8 +27,8 @@ func TestTheFilesAreWhatTheProgramWrites(t *testing.T) {
 	}
 }
 
-// each is called with every dashboard, as Grafana reads it.
-func each(t *testing.T, do func(t *testing.T, d dashboard.Dashboard)) {
+// boards are the dashboards, as Grafana reads them.
+func boards(t *testing.T) (all []board) {
 	t.Helper()
 	plugins.RegisterDefaultPlugins()
 	paths, err := filepath.Glob("dashboards/*.json")
@@ -38,18 +37,19 @@ func each(t *testing.T, do func(t *testing.T, d dashboard.Dashboard)) {
 	for _, path := range paths {
 		text, err := os.ReadFile(path)
 		require.NoError(t, err)
-		var strict, d dashboard.Dashboard
+		var strict, d board
 		if err := strict.UnmarshalJSONStrict(text); err != nil { // an empty list of errors is none
 			require.Empty(t, err.Error(), "%s has something that Grafana does not know", path)
 		}
 		require.NoError(t, json.Unmarshal(text, &d))
-		t.Run(strings.TrimSuffix(filepath.Base(path), ".json"), func(t *testing.T) { do(t, d) })
+		all = append(all, d)
 	}
+	return all
 }
 
 func TestEveryPanelSaysWhatItShowsInWhichUnitAndAsksTheChosenSource(t *testing.T) {
 	uids := map[string]bool{}
-	each(t, func(t *testing.T, d dashboard.Dashboard) {
+	for _, d := range boards(t) {
 		require.False(t, uids[*d.Uid], *d.Uid)
 		uids[*d.Uid] = true
 		require.Equal(t, "datasource", d.Templating.List[0].Name)
@@ -70,11 +70,11 @@ func TestEveryPanelSaysWhatItShowsInWhichUnitAndAsksTheChosenSource(t *testing.T
 			require.NotEmpty(t, p.Panel.Targets, title)
 		}
 		require.NotEmpty(t, titles)
-	})
+	}
 }
 
 func TestPanelsFillTheirRowsWithoutOverlap(t *testing.T) {
-	each(t, func(t *testing.T, d dashboard.Dashboard) {
+	for _, d := range boards(t) {
 		taken := map[[2]uint32]string{}
 		for _, p := range d.Panels {
 			if p.Panel == nil {
@@ -89,11 +89,11 @@ func TestPanelsFillTheirRowsWithoutOverlap(t *testing.T) {
 				}
 			}
 		}
-	})
+	}
 }
 
 func TestEveryVariableOfAQueryIsThere(t *testing.T) {
-	each(t, func(t *testing.T, d dashboard.Dashboard) {
+	for _, d := range boards(t) {
 		known := []string{"__rate_interval"}
 		for _, v := range d.Templating.List {
 			known = append(known, v.Name)
@@ -105,13 +105,13 @@ func TestEveryVariableOfAQueryIsThere(t *testing.T) {
 				require.Contains(t, known, m[1])
 			}
 		}
-	})
+	}
 }
 
 // The list that a link leads to is asked of a Temporal in integration/metrics_test.go.
 func TestLinksOfBatchesLeadIntoTheFilteredListOfTemporalsUI(t *testing.T) {
 	n := 0
-	each(t, func(t *testing.T, d dashboard.Dashboard) {
+	for _, d := range boards(t) {
 		for _, p := range d.Panels {
 			if p.Panel == nil {
 				continue
@@ -125,7 +125,7 @@ func TestLinksOfBatchesLeadIntoTheFilteredListOfTemporalsUI(t *testing.T) {
 				require.Regexp(t, `IngestTopic = "\$\{__(field\.labels|data\.fields)\.topic\}" AND .*ExecutionStatus = "Running"$`, args.Get("query"))
 			}
 		}
-	})
+	}
 	require.Equal(t, 4, n)
 }
 

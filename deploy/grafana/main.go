@@ -12,8 +12,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-
-	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
 )
 
 // folder is where the dashboards are, from the module's root.
@@ -55,7 +53,7 @@ func files() (map[string][]byte, error) {
 }
 
 // text is a dashboard as its file has it.
-func text(d dashboard.Dashboard) ([]byte, error) {
+func text(d board) ([]byte, error) {
 	var out bytes.Buffer
 	e := json.NewEncoder(&out)
 	e.SetEscapeHTML(false)

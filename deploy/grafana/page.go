@@ -19,9 +19,13 @@ type row struct {
 	panels []panel
 }
 
+// board is a dashboard in the schema of files that every Grafana since 9 is provisioned with; the newer one is for its API.
+type board = dashboard.Dashboard //nolint:staticcheck // see above
+
 // build puts a page together. Panels are numbered in their order, and rows from 1000 on.
-func (p page) build(uid string) (dashboard.Dashboard, error) {
-	b := dashboard.NewDashboardBuilder("Ingest: "+p.title).Uid(uid).Description(p.about).Tags([]string{"ingest"}).
+func (p page) build(uid string) (board, error) {
+	b := dashboard.NewDashboardBuilder("Ingest: " + p.title) //nolint:staticcheck // see board
+	b = b.Uid(uid).Description(p.about).Tags([]string{"ingest"}).
 		Time("now-1h", "now").Refresh("30s").Timezone("browser").Tooltip(dashboard.DashboardCursorSyncCrosshair).Editable().
 		WithVariable(dashboard.NewDatasourceVariableBuilder("datasource").Label("data source").Type("prometheus")).
 		Link(dashboard.NewDashboardLinkBuilder("Ingest").Type(dashboard.DashboardLinkTypeDashboards).Tags([]string{"ingest"}).KeepTime(true).IncludeVars(true))
@@ -67,9 +71,9 @@ func quantile(q, metric, labels, by, legend string) query {
 	return query{fmt.Sprintf("histogram_quantile(%[1]s, sum by (%[4]s) (rate(%[2]s%[3]s[$__rate_interval]))) or histogram_quantile(%[1]s, sum by (%[5]s) (rate(%[2]s_bucket%[3]s[$__rate_interval])))", q, metric, labels, by, le), legend}
 }
 
-// quantiles are 50, 95 and 99 % of it.
-func quantiles(metric, labels string) []query {
-	return []query{quantile("0.5", metric, labels, "", "50 %"), quantile("0.95", metric, labels, "", "95 %"), quantile("0.99", metric, labels, "", "99 %")}
+// quantiles are 50, 95 and 99 % of it, of the chosen topics.
+func quantiles(metric string) []query {
+	return []query{quantile("0.5", metric, ofTopic, "", "50 %"), quantile("0.95", metric, ofTopic, "", "95 %"), quantile("0.99", metric, ofTopic, "", "99 %")}
 }
 
 // rate is the rate of a counter, by some labels.

@@ -97,15 +97,3 @@ func (b *Binaries) prometheus(ctx context.Context, log io.Writer, cache, src str
 	}
 	return nil
 }
-
-// PrometheusSource is the directory of the sources of the Prometheus that Prepare builds.
-func PrometheusSource(ctx context.Context) (string, error) {
-	src, err := sourceDir(ctx)
-	if err != nil {
-		return "", err
-	}
-	return moduleDir(ctx, filepath.Join(src, PrometheusName), prometheusModule)
-}
-
-// CacheDir is where what is built or downloaded is kept over runs: ${XDG_CACHE_HOME:-~/.cache}/ai-backlog-ingest.
-func CacheDir() (string, error) { return cacheDir() }

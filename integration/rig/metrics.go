@@ -20,13 +20,22 @@ var served = regexp.MustCompile(`msg="metrics are served" address=(\S+)`)
 // MetricsAnywhere has a program serve metrics at a port of its own choice, for Metrics.
 const MetricsAnywhere = "METRICS_ADDR=127.0.0.1:0"
 
-// Metrics asks a program that was started with MetricsAnywhere.
-func (p *Process) Metrics(ctx context.Context) (Metrics, error) {
+// MetricsAddr is host:port of the metrics of a program; "" before it serves any.
+func (p *Process) MetricsAddr() string {
 	said := served.FindAllStringSubmatch(p.Log(), -1)
 	if len(said) == 0 {
+		return ""
+	}
+	return said[len(said)-1][1]
+}
+
+// Metrics asks a program that serves them.
+func (p *Process) Metrics(ctx context.Context) (Metrics, error) {
+	addr := p.MetricsAddr()
+	if addr == "" {
 		return nil, errors.New(p.name + " serves no metrics yet")
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+said[len(said)-1][1]+"/metrics", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/metrics", nil)
 	if err != nil {
 		return nil, err
 	}

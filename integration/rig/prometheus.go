@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -137,6 +139,16 @@ func (p *Prometheus) Alerts(ctx context.Context) ([]Alert, error) {
 	var data struct{ Alerts []Alert }
 	err := p.get(ctx, "alerts", nil, &data)
 	return data.Alerts, err
+}
+
+// Fired are the names of the alerts that fired since then.
+func (p *Prometheus) Fired(ctx context.Context, since time.Time) ([]string, error) {
+	series, err := p.Range(ctx, `ALERTS{alertstate="firing"}`, since, time.Now(), time.Second)
+	names := map[string]bool{}
+	for _, s := range series {
+		names[s.Labels["alertname"]] = true
+	}
+	return slices.Sorted(maps.Keys(names)), err
 }
 
 // get asks the API.
