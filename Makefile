@@ -9,8 +9,16 @@ TOOLS := $(CACHE)/bin/$(shell cksum <tools/go.mod | cut -d' ' -f1)
 LINT := $(TOOLS)/golangci-lint
 WORKFLOWCHECK := $(TOOLS)/workflowcheck
 DEVSTACK := bin/devstack
+# What a release needs, by version: no test needs any of it, and goreleaser takes minutes to build.
+GORELEASER := github.com/goreleaser/goreleaser/v2@v2.16.0
+CYCLONEDX := github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+RELEASE_TOOLS := $(CACHE)/bin/release-$(shell echo $(GORELEASER) $(CYCLONEDX) | cksum | cut -d' ' -f1)
+IMAGE := ai-backlog-ingest
+VERSION = $(shell git describe --tags --always --dirty 2>/dev/null | sed 's/^v//')
+COMMIT = $(shell git rev-parse --short=12 HEAD 2>/dev/null)
 RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
-MODULES := . devstack integration
+MODULES := . devstack integration deploy
 # Tests of a package on its own; those of integration also build programs and wait through outages.
 TIMEOUT := 25m
 INTEGRATION_TIMEOUT := 40m
@@ -33,6 +41,7 @@ test: $(DEVSTACK) ## Run all tests, against real servers (the first run takes fi
 	$(DEVSTACK) prepare
 	$(DEVSTACK) exec -- go test $(RACE) -timeout $(TIMEOUT) ./...
 	cd devstack && go test -timeout $(TIMEOUT) ./...
+	cd deploy && go test -count=1 -timeout $(TIMEOUT) ./...
 	cd integration && go test -count=1 -p 1 -parallel 3 -timeout $(INTEGRATION_TIMEOUT) ./...
 
 .PHONY: test-kafka
@@ -70,7 +79,7 @@ check: $(TOOLS)/built ## Check format, lint, vet, and that workflows are determi
 		echo "check $$module"; \
 		(cd $$module && go vet ./...); \
 	done
-	@for module in . integration; do \
+	@for module in . integration deploy; do \
 		echo "lint $$module"; \
 		(cd $$module && $(LINT) run --allow-parallel-runners --config $(CURDIR)/.golangci.yml ./...); \
 	done
@@ -83,6 +92,10 @@ fmt: $(TOOLS)/built ## Format all Go files
 .PHONY: metrics
 metrics: ## Write the tables of docs/metrics.md anew
 	go test -count=1 -p 1 -run TestTheTableOfMetrics ./consumer ./worker ./client -update
+
+.PHONY: dashboards
+dashboards: ## Write the dashboards of deploy/grafana anew
+	cd deploy && go run ./grafana
 
 .PHONY: bench
 bench: ## Measure the whole path on this machine: rows per second, and the CPU that each process takes
@@ -97,6 +110,10 @@ soak: export INTEGRATION_KAFKA := apache
 soak: ## Run for 90 minutes at 10,000 records/s with a fault every 30 s, and plot what must not grow (needs Java 17 and Maven)
 	cd integration && go run ./soak
 
+.PHONY: upgrade
+upgrade: ## Upgrade under load from the commit before (UPGRADE_FROM: from that one) and back, program by program, and count
+	cd integration && go test -count=1 -v -timeout $(TIMEOUT) -run UpgradeUnderLoad .
+
 .PHONY: screenshots
 screenshots: ## Take the pictures of docs/operations.md again, of a running stack through headless Chromium
 	cd integration && go run ./screenshots
@@ -104,6 +121,23 @@ screenshots: ## Take the pictures of docs/operations.md again, of a running stac
 .PHONY: build
 build: ## Build the programs into bin/
 	go build -trimpath -o bin/ ./consumer ./worker ./starter
+
+.PHONY: image
+image: ## Build the image of the programs, with docker (IMAGE: its name, PUSH=yes: push it)
+	docker build --file deploy/Dockerfile --build-arg VERSION=$(VERSION) --build-arg COMMIT=$(COMMIT) --tag $(IMAGE):$(VERSION) .
+	$(if $(PUSH),docker push $(IMAGE):$(VERSION))
+
+.PHONY: release
+release: $(RELEASE_TOOLS)/built ## Build archives, checksums and bills of materials of a release into dist/ (PUBLISH=yes, on a tag: as a draft on GitHub)
+	PATH=$(RELEASE_TOOLS):$$PATH goreleaser release --clean $(if $(PUBLISH),,--snapshot --skip=publish)
+
+.PHONY: vuln
+vuln: ## Look for known vulnerabilities in what is called of each module (asks vuln.go.dev)
+	@for module in $(MODULES); do echo "vuln $$module"; (cd $$module && go run $(GOVULNCHECK) ./...); done
+
+.PHONY: licenses
+licenses: ## List the licences of what is linked into the programs (docs/licenses.md), and refuse those that ask for more than their text
+	cd deploy && go run ./licenses
 
 .PHONY: clean
 clean: ## Remove what was built here
@@ -117,4 +151,10 @@ $(DEVSTACK): # the Go tool knows whether it is up to date
 $(TOOLS)/built:
 	@echo 'Building the linter: once, about two minutes'
 	cd tools && GOBIN=$(TOOLS) go install tool
+	@touch $@
+
+$(RELEASE_TOOLS)/built:
+	@echo 'Building what a release needs: once, some minutes'
+	GOBIN=$(RELEASE_TOOLS) go install $(GORELEASER)
+	GOBIN=$(RELEASE_TOOLS) go install $(CYCLONEDX)
 	@touch $@

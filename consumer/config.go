@@ -35,7 +35,7 @@ type Config struct {
 func load(args []string) (Config, error) {
 	var cfg Config
 	if len(args) > 0 {
-		return cfg, errors.New("consumer plans batches and takes no arguments: it is configured by environment variables, see the README's table")
+		return cfg, errors.New("consumer plans batches and takes no arguments but --version: it is configured by environment variables, see the README's table")
 	}
 	read := settings.Read(&cfg)
 	var err error

@@ -9,9 +9,15 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/ai-backlog/ingest/settings"
 )
 
 func main() {
+	if settings.AsksVersion(os.Args[1:]) {
+		fmt.Print(settings.VersionLine("consumer"))
+		return
+	}
 	cfg, err := load(os.Args[1:])
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

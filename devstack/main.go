@@ -5,7 +5,7 @@
 //
 //	devstack up                    start what is not configured, on the usual ports, until ctrl-C
 //	devstack exec -- cmd args...   run a command against a throw-away stack, and answer its exit code
-//	devstack prepare               download and build everything now
+//	devstack prepare               download and build everything now, or what -only names
 package main
 
 import (
@@ -23,8 +23,8 @@ import (
 const usage = `usage:
   devstack up [flags]                   start what is not configured, on the usual ports, until ctrl-C
   devstack exec [flags] -- cmd args...  run a command against a throw-away stack, and answer its exit code
-  devstack prepare                      download and build everything now
-"devstack up -h" and "devstack exec -h" show the flags.
+  devstack prepare [flags]              download and build everything now
+"devstack up -h", "devstack exec -h" and "devstack prepare -h" show the flags.
 `
 
 func main() {

@@ -31,11 +31,11 @@ func apacheNeeded(t *testing.T) {
 }
 
 // newCluster is a scene on three brokers, of Apache Kafka.
-func newCluster(t *testing.T) *scene {
+func newCluster(t *testing.T, env ...string) *scene {
 	t.Helper()
 	apacheNeeded(t)
 	t.Parallel()
-	return newSceneOf(t, rig.Options{Brokers: 3})
+	return newSceneOf(t, rig.Options{Brokers: 3, Env: env})
 }
 
 // keepSending sends n records at a time until it is stopped, which returns when each is acknowledged.

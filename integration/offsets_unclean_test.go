@@ -13,15 +13,18 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/ai-backlog/ingest/integration/load"
+	"github.com/ai-backlog/ingest/integration/rig"
 )
 
 // Of a partition's two brokers one is away while records are acknowledged by the other alone, and stored. Then that one dies, and the
 // first becomes leader without them: new records take their offsets. The topic stands still until it is resumed; then every new
 // record is stored once, and what Kafka lost is kept once.
 func TestATopicThatAnUncleanElectionTruncatedIsResumed(t *testing.T) {
-	s := newCluster(t)
+	s := newCluster(t, rig.MetricsAnywhere)
 	s.sendGood(2000)
 	s.all()
+	watch := &watch{scene: s, rules: alertRules(t)}
+	watch.over(map[string][]string{"ingest-consumer": {s.consumer.MetricsAddr()}, "ingest-worker": {s.worker.MetricsAddr()}}, inTrouble)
 	leader, follower := s.partitionOnTwo(load.Logs)
 
 	require.NoError(t, s.Brokers[follower].Kill())
@@ -35,6 +38,7 @@ func TestATopicThatAnUncleanElectionTruncatedIsResumed(t *testing.T) {
 	const fresh = 200 // at offsets of the lost ones
 	s.sendTo(0, fresh, broken)
 	require.NoError(t, s.AwaitLog(s.ctx, s.consumer, "topic was truncated below what is planned"))
+	stopped := time.Now()
 	require.NoError(t, s.Settled(s.ctx))
 	before := s.count("SELECT count() FROM logs")
 
@@ -55,6 +59,7 @@ func TestATopicThatAnUncleanElectionTruncatedIsResumed(t *testing.T) {
 	require.EqualValues(t, broken, cut.Letters)
 	require.Equal(t, before, s.count("SELECT count() FROM logs"), "a dry run changes nothing")
 
+	watch.fire(stopped, "IngestTopicStopped")
 	asked, err := s.Starter("resume", "--topic", load.Logs, "--yes")
 	require.NoError(t, err)
 	s.worker.Kill() // whatever it is at

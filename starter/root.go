@@ -1,9 +1,9 @@
 package main
 
 import (
-	"runtime/debug"
-
 	"github.com/spf13/cobra"
+
+	"github.com/ai-backlog/ingest/settings"
 )
 
 func newRoot() *cobra.Command {
@@ -13,25 +13,11 @@ func newRoot() *cobra.Command {
 		Long: "Sends log files and NDJSON to Kafka, lists the batches that carry them into ClickHouse, replays what is missing there,\n" +
 			"and shows what could not be stored.\n" +
 			"Where Kafka, Temporal and ClickHouse are is told by environment variables (KAFKA_…, TEMPORAL_…, CLICKHOUSE_…; see the README).",
-		Version:       version(),
-		SilenceUsage:  true, // an error is one line
+		Version:       settings.VersionLine("starter"), // not empty: it is what adds the flag
+		SilenceUsage:  true,                            // an error is one line
 		SilenceErrors: true,
 	}
+	root.SetVersionTemplate("{{.Version}}")
 	root.AddCommand(newSend(), newBatches(), newResolve(), newReplay(), newRedrive(), newDeadLetters(), newAudit(), newResume(), newStatus())
 	return root
-}
-
-// version is what the Go tool recorded in the binary.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	v := info.Main.Version
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			v += " (" + s.Value + ")"
-		}
-	}
-	return v + ", " + info.GoVersion
 }

@@ -8,9 +8,15 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/ai-backlog/ingest/settings"
 )
 
 func main() {
+	if settings.AsksVersion(os.Args[1:]) {
+		fmt.Print(settings.VersionLine("worker"))
+		return
+	}
 	cfg, err := load(os.Args[1:])
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

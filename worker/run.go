@@ -9,13 +9,11 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/worker"
 
@@ -27,10 +25,6 @@ import (
 	"github.com/ai-backlog/ingest/vitals"
 	"github.com/ai-backlog/ingest/workflows"
 )
-
-// stopTimeout is how long a stop lets running activities end by themselves. What
-// is left goes on on another worker after its heartbeat timeout.
-const stopTimeout = 10 * time.Second
 
 // run wires everything by hand and works until ctx ends.
 func run(ctx context.Context, cfg Config) error {
@@ -72,15 +66,10 @@ func run(ctx context.Context, cfg Config) error {
 		Killer: s.killer, Queries: s.queries, Kinds: cfg.Topics.Kinds(),
 		LetterTopics: activities.LetterTopics{Partitions: cfg.LetterPartitions, Retention: cfg.LetterRetention}, Metrics: m,
 	}
-	for _, fresh := range []func() worker.Worker{
-		func() worker.Worker { return newWorker(temporal, cfg, a) },
-		func() worker.Worker { return newOperations(temporal, a) },
-	} {
-		w, err := start(ctx, logger, cfg.Temporal, fresh)
-		if err != nil {
-			return monitor.Stopped(ctx, err)
-		}
-		defer w.Stop()
+	workers, err := startAll(ctx, logger, cfg, temporal, a)
+	defer func() { stopAll(workers) }()
+	if err != nil {
+		return monitor.Stopped(ctx, err)
 	}
 	working.Store(true)
 	logger.Info("worker is ready", "task_queue", workflows.TaskQueue, "topics", cfg.Topics.Names(), "inserts", cfg.InsertsAt)
@@ -111,6 +100,22 @@ func readVitals(ctx context.Context, logger *slog.Logger, cfg Config, reg promet
 		}
 	})
 	return func() { cancel(); wg.Wait() }
+}
+
+// startAll starts what works on batches, and what works on operators' workflows. Those that it started come with an error, too.
+func startAll(ctx context.Context, logger *slog.Logger, cfg Config, temporal client.Client, a *activities.Activities) (workers []worker.Worker, err error) {
+	cut := cutAfter(ctx)
+	for _, fresh := range []func() worker.Worker{
+		func() worker.Worker { return newWorker(temporal, cfg, a, cut) },
+		func() worker.Worker { return newOperations(temporal, a, cut) },
+	} {
+		w, err := start(ctx, logger, cfg.Temporal, fresh)
+		if err != nil {
+			return workers, err
+		}
+		workers = append(workers, w)
+	}
+	return workers, nil
 }
 
 // servers are the connections to Kafka and ClickHouse; each connects when it is
@@ -173,13 +178,8 @@ func prepare(ctx context.Context, logger *slog.Logger, cfg Config, s servers) (c
 	return prepareTemporal(ctx, logger, cfg.Temporal)
 }
 
-func newWorker(c client.Client, cfg Config, a *activities.Activities) worker.Worker {
-	w := worker.New(c, workflows.TaskQueue, worker.Options{
-		MaxConcurrentActivityExecutionSize: cfg.InsertsAt, // memory is bounded by it
-		WorkerStopTimeout:                  stopTimeout,
-		BackgroundActivityContext:          context.Background(),
-		Interceptors:                       []interceptor.WorkerInterceptor{a.Metrics.Attempts()},
-	})
+func newWorker(c client.Client, cfg Config, a *activities.Activities, cut <-chan struct{}) worker.Worker {
+	w := worker.New(c, workflows.TaskQueue, options(a, cfg.InsertsAt, cut)) // memory is bounded by it
 	w.RegisterWorkflow(workflows.Ingest)
 	w.RegisterWorkflow(workflows.MakeWay)
 	w.RegisterActivity(a)
@@ -191,11 +191,8 @@ func newWorker(c client.Client, cfg Config, a *activities.Activities) worker.Wor
 const operationsAt = 4
 
 // newOperations works on what operators started.
-func newOperations(c client.Client, a *activities.Activities) worker.Worker {
-	w := worker.New(c, workflows.OperationsQueue, worker.Options{
-		MaxConcurrentActivityExecutionSize: operationsAt, WorkerStopTimeout: stopTimeout, BackgroundActivityContext: context.Background(),
-		Interceptors: []interceptor.WorkerInterceptor{a.Metrics.Attempts()},
-	})
+func newOperations(c client.Client, a *activities.Activities, cut <-chan struct{}) worker.Worker {
+	w := worker.New(c, workflows.OperationsQueue, options(a, operationsAt, cut))
 	w.RegisterWorkflow(workflows.Redrive)
 	w.RegisterWorkflow(workflows.Replay)
 	w.RegisterWorkflow(workflows.Audit)

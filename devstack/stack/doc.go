@@ -12,5 +12,6 @@
 //     processes that use this package until this process ends.
 //
 // It imports neither Temporal's server nor kfake: Prepare builds those programs out of this module's sources, once, into
-// the user's cache. Apache Kafka is fetched by mvn, and runs on the machine's Java.
+// the user's cache. Apache Kafka is fetched by mvn, and runs on the machine's Java. A Prometheus is there for who asks for one: it
+// is no part of a Stack.
 package stack

@@ -27,6 +27,9 @@ type Binaries struct {
 	KafkaJars    string // its class path
 	KafkaArchive string // of its classes
 	javaFlags    []string
+
+	Prometheus string
+	Promtool   string // its checks of configurations and rules
 }
 
 // Prepare answers the programs, and downloads or builds those that the cache has not got: the first time some minutes,
@@ -61,6 +64,11 @@ func Prepare(ctx context.Context, log io.Writer, names ...string) (Binaries, err
 	}
 	if slices.Contains(names, ApacheKafkaName) {
 		if err = b.apache(ctx, log, cache); err != nil {
+			return b, fmt.Errorf("prepare devstack: %w", err)
+		}
+	}
+	if slices.Contains(names, PrometheusName) {
+		if err = b.prometheus(ctx, log, cache, src); err != nil {
 			return b, fmt.Errorf("prepare devstack: %w", err)
 		}
 	}
@@ -101,17 +109,26 @@ func program(ctx context.Context, log io.Writer, cache, src, name string) (strin
 		}
 		say(log, "building %s%s", name, hint)
 		started := time.Now()
-		build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", draft, "./"+name) //nolint:gosec // our own programs
-		build.Dir, build.Stdout, build.Stderr = src, log, log
-		// The flags and tags of a test run, and a workspace around it, are not for these programs.
-		build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-mod=readonly", "GOWORK=off")
-		if err := build.Run(); err != nil {
-			return fmt.Errorf("go build ./%s in %s: %w", name, src, err)
+		if err := build(ctx, log, src, draft, "./"+name); err != nil {
+			return err
 		}
 		say(log, "built %s in %s", name, time.Since(started).Round(100*time.Millisecond))
 		removeOlder(cache, name, path)
 		return nil
 	})
+}
+
+// build makes the program out of the module's package, the last argument; flags come before it.
+func build(ctx context.Context, log io.Writer, module, program string, args ...string) error {
+	args = append([]string{"build", "-trimpath", "-ldflags=-s -w", "-o", program}, args...)
+	cmd := exec.CommandContext(ctx, "go", args...) //nolint:gosec // programs that these sources name
+	cmd.Dir, cmd.Stdout, cmd.Stderr = module, log, log
+	// The flags and tags of a test run, and a workspace around it, are not for these programs.
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-mod=readonly", "GOWORK=off")
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("go build %s in %s: %w", args[len(args)-1], module, err)
+	}
+	return nil
 }
 
 // once has produce make path, unless it is there, under a lock against other processes. What produce makes is moved to its

@@ -28,11 +28,18 @@ func sourceDir(ctx context.Context) (string, error) {
 			return dir, nil
 		}
 	}
-	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", modulePath).Output()
+	return moduleDir(ctx, "", modulePath)
+}
+
+// moduleDir is where the sources of a module are that the module in a directory requires.
+func moduleDir(ctx context.Context, in, module string) (string, error) {
+	list := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", module) //nolint:gosec // modules that these sources name
+	list.Dir = in
+	out, err := list.Output()
 	if dir := strings.TrimSpace(string(out)); err == nil && dir != "" {
 		return dir, nil
 	}
-	return "", errors.New("the sources of " + modulePath + " are not on this machine")
+	return "", errors.New("the sources of " + module + " are not on this machine")
 }
 
 // sourceKey names a build: a hash over the program's sources, the versions of its modules, the toolchain and the platform.
@@ -50,9 +57,14 @@ func sourceKey(src, name string) (string, error) {
 		return "", fmt.Errorf("no sources in %s", filepath.Join(src, name))
 	}
 	sort.Strings(files)
+	return filesKey(append(files, filepath.Join(src, "go.mod"), filepath.Join(src, "go.sum"))...)
+}
+
+// filesKey is a hash over the files, but for tests, the toolchain and the platform.
+func filesKey(files ...string) (string, error) {
 	hash := sha256.New()
 	_, _ = fmt.Fprintln(hash, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-	for _, file := range append(files, filepath.Join(src, "go.mod"), filepath.Join(src, "go.sum")) {
+	for _, file := range files {
 		if strings.HasSuffix(file, "_test.go") {
 			continue
 		}

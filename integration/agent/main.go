@@ -25,6 +25,7 @@ import (
 func main() {
 	var o options
 	flag.UintVar(&o.agent, "agent", 1, "number of the agent")
+	flag.StringVar(&o.metrics, "metrics", "off", "address of the client's metrics, or off")
 	flag.Float64Var(&o.rate, "rate", 1000, "records a second; 0: as fast as they are accepted")
 	flag.DurationVar(&o.every, "flush", time.Second, "from the end of a flush to the next")
 	flag.DurationVar(&o.patience, "patience", 5*time.Second, "for how long a flush waits")

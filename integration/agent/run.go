@@ -14,9 +14,11 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ai-backlog/ingest/client"
+	"github.com/ai-backlog/ingest/monitor"
 )
 
 type options struct {
+	metrics                   string
 	agent                     uint
 	rate                      float64
 	every, patience, deadline time.Duration
@@ -48,6 +50,13 @@ func run(ctx context.Context, o options) error {
 	}
 	c, err := client.New(cfg)
 	if err != nil {
+		return err
+	}
+	reg := monitor.Registry("agent", "", "")
+	if err := reg.Register(c); err != nil {
+		return err
+	}
+	if err := monitor.Serve(context.WithoutCancel(ctx), o.metrics, reg, func() error { return nil }); err != nil { // also while it closes
 		return err
 	}
 	a := &agent{options: o, c: c}

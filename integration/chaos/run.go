@@ -209,7 +209,7 @@ func (c *chaos) about(ctx context.Context, dir string) (versions string, err err
 	if err := c.target.DB.QueryRow(ctx, "SELECT version()").Scan(&clickhouse); err != nil {
 		return "", fmt.Errorf("version of ClickHouse: %w", err)
 	}
-	commit, err := command(ctx, ".", "git", "describe", "--always", "--dirty")
+	commit, err := rig.Command(ctx, ".", "git", "describe", "--always", "--dirty")
 	if err != nil {
 		commit = "unknown"
 	}

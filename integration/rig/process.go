@@ -160,15 +160,14 @@ func Clean() {
 // building has one rig at a time look whether the programs are there.
 var building sync.Mutex
 
-// build makes the programs once per process, each with the versions of its own module.
-func build(ctx context.Context, log io.Writer) (string, error) {
+// Build makes the programs of this tree once per process, each with the versions of its own module, and answers their folder.
+func Build(ctx context.Context, log io.Writer) (string, error) {
 	building.Lock()
 	defer building.Unlock()
-	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/ai-backlog/ingest").Output()
+	root, err := Command(ctx, ".", "go", "list", "-m", "-f", "{{.Dir}}", "github.com/ai-backlog/ingest")
 	if err != nil {
 		return "", fmt.Errorf("find the product's module: %w", err)
 	}
-	root := string(out[:len(out)-1])
 	dir := programsDir()
 	if _, err := os.Stat(filepath.Join(dir, "starter")); err == nil {
 		return dir, nil

@@ -37,6 +37,7 @@ type Options struct {
 	UI         bool
 	Links      bool            // the programs reach the servers through Rig.Links; not with several brokers, nor with Secure
 	Env        []string        // of every program, over the rig's own
+	Programs   string          // folder of the programs; empty: those of this tree, as Build makes them
 	Secure     *stack.Security // Kafka is Apache's, whatever the environment says, and has these listeners too
 }
 
@@ -61,10 +62,12 @@ type Rig struct {
 
 // Start brings the servers up and builds the programs. Close it.
 func Start(ctx context.Context, o Options) (*Rig, error) {
-	r := &Rig{dir: o.Dir, ctx: ctx}
+	r := &Rig{dir: o.Dir, ctx: ctx, programs: o.Programs}
 	var err error
-	if r.programs, err = build(ctx, o.Log); err != nil {
-		return nil, err
+	if r.programs == "" {
+		if r.programs, err = Build(ctx, o.Log); err != nil {
+			return nil, err
+		}
 	}
 	if err := r.startServers(ctx, o); err != nil {
 		r.Close()

@@ -1,7 +1,7 @@
-// Command screenshots takes the pictures of Temporal's UI that docs/operations.md
-// shows: batches that wait, are blocked and are held, on servers and programs of
-// its own, through a headless browser. Run it again when the UI or the words
-// change.
+// Command screenshots takes the pictures that docs/operations.md shows, on servers
+// and programs of its own, through a headless browser: of Temporal's UI, with
+// batches that wait, are blocked and are held; of Prometheus's pages, with an outage
+// and the alerts that it fires. Run it again when the UI or the words change.
 package main
 
 import (
@@ -22,25 +22,41 @@ const trouble = "IngestState in ('waiting','blocked','held') AND ExecutionStatus
 
 func main() {
 	out := flag.String("out", filepath.Join("..", "docs", "images"), "directory of the pictures")
+	only := flag.String("only", "", "temporal or prometheus: the pictures of one UI")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *out); err != nil {
+	err := run(ctx, *out, *only)
+	rig.Clean()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "screenshots:", err)
 		os.Exit(1) //nolint:gocritic // the process ends: there is nothing for stop to release
 	}
 }
 
-func run(ctx context.Context, out string) error {
+func run(ctx context.Context, out, only string) error {
 	if _, err := findBrowser(); err != nil { // before anything is started
 		return err
 	}
-	dir, err := os.MkdirTemp("", "ai-backlog-screenshots-")
-	if err != nil {
-		return err
+	for name, take := range map[string]func(ctx context.Context, dir, out string) error{"temporal": listed, "prometheus": watched} {
+		if only != "" && only != name {
+			continue
+		}
+		dir, err := os.MkdirTemp("", "ai-backlog-screenshots-")
+		if err != nil {
+			return err
+		}
+		err = take(ctx, dir, out)
+		_ = os.RemoveAll(dir)
+		if err != nil {
+			return fmt.Errorf("pictures of %s: %w", name, err)
+		}
 	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	defer rig.Clean()
+	return nil
+}
+
+// listed takes pictures of Temporal's UI.
+func listed(ctx context.Context, dir, out string) error {
 	r, err := rig.Start(ctx, rig.Options{Dir: dir, Log: os.Stderr, UI: true, Env: []string{"BATCH_RECORDS=5000", "BATCH_LINGER=300ms"}})
 	if err != nil {
 		return err
