@@ -18,7 +18,7 @@ const (
 	// faster is by how much the alerts' times are divided, so that two minutes are as 24.
 	faster   = 12
 	outage   = 2 * time.Minute
-	quiet    = 75 * time.Second // before it
+	quiet    = 45 * time.Second // before it
 	perAgent = "2000"           // records a second
 )
 
