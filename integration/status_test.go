@@ -94,7 +94,7 @@ func TestStatusTellsWhetherDataFlowsAndNamesTheCommandThatShowsWhyNot(t *testing
 	require.NoError(t, s.ClickHouse.Start(s.ctx))
 	stop()
 	s.exact()
-	s.flows(metrics)
+	s.saysFlowing(metrics)
 
 	s.exec("RENAME TABLE logs TO away")
 	s.sendGood(500)
@@ -102,7 +102,7 @@ func TestStatusTellsWhetherDataFlowsAndNamesTheCommandThatShowsWhyNot(t *testing
 	s.exec("RENAME TABLE away TO logs")
 	s.starter("resolve", "--state", "blocked", "retry")
 	s.exact()
-	s.flows(metrics)
+	s.saysFlowing(metrics)
 	s.clean(load.Logs, load.Metrics, load.Events)
 }
 
@@ -129,8 +129,8 @@ func (s *scene) names(metrics, topic, state, why, section string) {
 	require.Contains(t, shown, fmt.Sprintf("%s/%s/", rig.Group, topic), "the batch")
 }
 
-// flows waits until nothing is wrong any more.
-func (s *scene) flows(metrics string) {
+// saysFlowing waits until status says that nothing is wrong any more.
+func (s *scene) saysFlowing(metrics string) {
 	s.t.Helper()
 	_, code, out := s.says(metrics, func(o overview) bool { return o.Verdict == "flowing" })
 	require.Zero(s.t, code, out)
