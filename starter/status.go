@@ -35,7 +35,7 @@ Batches and workers are Temporal's word. The rest is read twice, 2 s apart, from
 consumer, and for freshness and dead letters every worker. What is not known is shown as - and never as 0.
 
 The exit code is 0 if data flows, 1 if something needs somebody, 2 if it cannot tell (and nothing is known to be wrong): Temporal or the consumer that
-plans a topic was not reached. --watch draws every 2 s, with rates of the last 30 s, until ctrl-C, which ends it with 0.`
+plans a topic was not reached, or that consumer does not know where the topic stands. --watch draws every 2 s, with rates of the last 30 s, until ctrl-C, which ends it with 0.`
 
 // statusFlags are the flags of status.
 type statusFlags struct {

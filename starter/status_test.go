@@ -188,6 +188,22 @@ ingest_topic_retention_seconds{topic="logs"} +Inf
 	require.NoError(t, o.err())
 }
 
+// A planner that gets no answer from Kafka, or cannot take over since Temporal is away, shows no positions: that is no lag of 0, and
+// no topic that flows.
+func TestATopicWhosePlannerDoesNotKnowWhereItStandsIsNotSaidToFlow(t *testing.T) {
+	const blind = "# TYPE ingest_planner gauge\ningest_planner{topic=\"logs\"} 1\n# TYPE ingest_completed_offsets_total counter\ningest_completed_offsets_total{place=\"stored\",topic=\"logs\"} 7\n"
+	addr := program(t, blind)
+	w := &watching{topics: []string{"logs"}, metrics: []string{addr}}
+	w.read(t.Context())
+	w.read(t.Context())
+	o := w.together(overview{At: time.Now(), Problems: []problem{}, Unknown: []string{}, Workers: []string{"1@a"}}, nil, nil)
+	require.Equal(t, unclear, o.Verdict)
+	require.Equal(t, 2, exitCode(o.err()))
+	require.Len(t, o.Unknown, 1)
+	require.Contains(t, o.Unknown[0], "the consumer that plans logs does not know where the topic stands")
+	require.Nil(t, o.Topics[0].Lag)
+}
+
 func TestOnlyWorkersThatAskedJustNowAreSeen(t *testing.T) {
 	now := time.Now()
 	at := func(who string, ago time.Duration) *taskqueue.PollerInfo {

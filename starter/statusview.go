@@ -71,9 +71,14 @@ func (w *watching) read(ctx context.Context) {
 
 // overview asks Temporal, and puts all together.
 func (w *watching) overview(ctx context.Context) overview {
-	s := span{w.readings[0], w.readings[len(w.readings)-1]}
-	o := overview{At: s.to.at, Problems: []problem{}, Unknown: []string{}}
+	o := overview{At: w.readings[len(w.readings)-1].at, Problems: []problem{}, Unknown: []string{}}
 	open, err := w.ask(ctx, &o)
+	return w.together(o, open, err)
+}
+
+// together is what Temporal said, err if nothing, and what the programs did.
+func (w *watching) together(o overview, open []row, err error) overview {
+	s := span{w.readings[0], w.readings[len(w.readings)-1]}
 	if err != nil {
 		o.Unknown = append(o.Unknown, err.Error())
 	}
@@ -88,7 +93,7 @@ func (w *watching) overview(ctx context.Context) overview {
 			topics = append(topics, r.Topic)
 		}
 	}
-	var orphans []string
+	var orphans, blind []string
 	for _, topic := range topics {
 		t := s.topic(topic)
 		if err == nil {
@@ -99,15 +104,21 @@ func (w *watching) overview(ctx context.Context) overview {
 				}
 			}
 		}
-		if len(t.Planners) == 0 {
+		switch {
+		case len(t.Planners) == 0:
 			orphans = append(orphans, topic)
+		case t.Lag == nil: // its planner has no answer, of Kafka or, when it began, of Temporal: nothing is planned
+			blind = append(blind, topic)
 		}
 		o.Topics = append(o.Topics, t)
 	}
 	if len(orphans) > 0 && len(s.to.errs) == 0 {
 		o.Unknown = append(o.Unknown, fmt.Sprintf("no consumer in --metrics plans %s: name the one that does, if it runs", strings.Join(orphans, ", ")))
 	}
-	o.judge(s.to, open, err != nil || len(orphans) > 0)
+	if len(blind) > 0 {
+		o.Unknown = append(o.Unknown, fmt.Sprintf("the consumer that plans %s does not know where the topic stands: its log says why, after: planning waits", strings.Join(blind, ", ")))
+	}
+	o.judge(s.to, open, err != nil || len(orphans)+len(blind) > 0)
 	return o
 }
 
