@@ -10,36 +10,52 @@ import (
 	"github.com/ai-backlog/ingest/workflows"
 )
 
-// audited is how a topic's newest audit ended.
+// audited is how the newest audit of all of a topic ended.
 type audited struct {
 	run   string // "": there was none
 	at    time.Time
 	clean bool
+	parts map[string]bool // runs that ended after it, and were of a part of the topic
 }
 
-// newestAudit is the one that ended last, whoever asked for it, of all that Temporal still knows. One that was ended from outside
-// has no result, and does not count. Its result is read from its last event, and only if it is another than the last.
+// auditsListed is among how many audits that ended last one of the whole topic is looked for: operators look at parts by the dozen
+// when something is wrong.
+const auditsListed = 50
+
+// newestAudit is the one of the whole topic that ended last, whoever asked for it, of all that Temporal still knows. One of a part
+// says nothing of the rest, and one that was ended from outside has no result: neither counts. Its result is read from its last event,
+// and only if it is another than the last; what was seen to be of a part is not read again.
 func (l *batches) newestAudit(ctx context.Context, group, topic string, last audited) (audited, error) {
 	r, err := l.page(ctx, &workflowservice.ListWorkflowExecutionsRequest{
-		Namespace: l.namespace, PageSize: 1, // visibility answers what ended last first
+		Namespace: l.namespace, PageSize: auditsListed, // visibility answers what ended last first
 		Query: fmt.Sprintf("WorkflowType = 'Audit' AND ExecutionStatus = 'Completed' AND WorkflowId STARTS_WITH %q", group+"/"+topic+"/"),
 	})
 	if err != nil {
 		return last, fmt.Errorf("list audits: %w", err)
 	}
-	if len(r.GetExecutions()) == 0 {
-		return audited{}, nil
+	parts := map[string]bool{}
+	for _, x := range r.GetExecutions() {
+		id, run := x.GetExecution().GetWorkflowId(), x.GetExecution().GetRunId()
+		if run == last.run {
+			last.parts = parts
+			return last, nil
+		}
+		if !last.parts[run] {
+			var in workflows.AuditInput
+			if err := l.input(ctx, x.GetExecution(), &in); err != nil {
+				return last, fmt.Errorf("read what audit %s was of: %w", id, err)
+			}
+			if len(in.Ranges) == 0 {
+				var o workflows.AuditOutcome
+				if err := l.c.GetWorkflow(ctx, id, run).Get(ctx, &o); err != nil {
+					return last, fmt.Errorf("read the result of audit %s: %w", id, err)
+				}
+				return audited{run: run, at: x.GetCloseTime().AsTime(), clean: o.Verdict() == "clean", parts: parts}, nil
+			}
+		}
+		parts[run] = true
 	}
-	x := r.GetExecutions()[0]
-	id, run := x.GetExecution().GetWorkflowId(), x.GetExecution().GetRunId()
-	if run == last.run {
-		return last, nil
-	}
-	var o workflows.AuditOutcome
-	if err := l.c.GetWorkflow(ctx, id, run).Get(ctx, &o); err != nil {
-		return last, fmt.Errorf("read the result of audit %s: %w", id, err)
-	}
-	return audited{run: run, at: x.GetCloseTime().AsTime(), clean: o.Verdict() == "clean"}, nil
+	return audited{parts: parts}, nil
 }
 
 // showAudit shows nothing where there is no audit.

@@ -27,7 +27,7 @@ func newReadings(reg prometheus.Registerer) *readings {
 		retention:  monitor.NewReading(reg, 3*retentionEvery, "ingest_topic_retention_seconds", "The topic's retention.ms; +Inf if Kafka keeps records for ever.", "topic"),
 		unfinished: monitor.NewReading(reg, 3*batchesEvery, "ingest_batches", "Unfinished batches by state, as Temporal's visibility has them: waiting (for a server), blocked or held (for an operator), or running, isolating bad rows included.", "topic", "state"),
 		age:        monitor.NewReading(reg, 3*batchesEvery, "ingest_oldest_batch_age_seconds", "Age of the oldest unfinished batch in the state, since its start; 0 if there is none.", "topic", "state"),
-		audited:    monitor.NewReading(reg, 3*auditsEvery, "ingest_audit_last_timestamp_seconds", "When the newest audit of the topic that Temporal knows ended, in Unix time; absent if there is none.", "topic"),
+		audited:    monitor.NewReading(reg, 3*auditsEvery, "ingest_audit_last_timestamp_seconds", "When the newest audit of the whole topic that Temporal knows ended, in Unix time; absent if there is none.", "topic"),
 		clean:      monitor.NewReading(reg, 3*auditsEvery, "ingest_audit_clean", "1 if that audit was clean, 0 if it was not or could not tell; absent if there is none.", "topic"),
 		remembered: monitor.NewReading(reg, 3*retentionEvery, "ingest_retention_temporal_seconds", "For how long Temporal keeps closed workflows: the retention of its namespace."),
 	}

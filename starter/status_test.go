@@ -167,7 +167,7 @@ ingest_topic_retention_seconds{topic="logs"} +Inf
 		"logs: 2 batches are blocked, the oldest for 1h0m0s: ACCESS_DENIED | starter batches --state blocked --topic logs | docs/operations.md#blocked",
 		"events: 1 batch is running, the oldest for 3m0s | starter batches --state running --topic events | docs/operations.md#batches-that-nobody-works-on",
 		"no worker asks Temporal for work | starter batches --state running | docs/operations.md#batches-that-nobody-works-on",
-		"logs: the newest audit is not clean | starter audit --topic logs | docs/operations.md#an-audit-is-not-clean",
+		"logs: the newest audit of the whole topic is not clean | starter audit --topic logs | docs/operations.md#an-audit-is-not-clean",
 		"metrics: it stands still: Kafka lost records that were planned | starter resume --dry-run --topic metrics | docs/operations.md#a-topic-stands-still",
 	}, got)
 	require.Equal(t, 1, exitCode(o.err()))

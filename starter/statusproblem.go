@@ -104,7 +104,7 @@ func (t topicOverview) problems(now reading, at time.Time) (found []problem) {
 		found = append(found, problem{Topic: t.Topic, What: "it stands still: Kafka lost records that were planned", Command: "starter resume --dry-run --topic " + t.Topic, Section: runbook + "a-topic-stands-still"})
 	}
 	if is("ingest_audit_clean", 0) {
-		found = append(found, problem{Topic: t.Topic, What: "the newest audit is not clean", Command: "starter audit --topic " + t.Topic, Section: runbook + "an-audit-is-not-clean"})
+		found = append(found, problem{Topic: t.Topic, What: "the newest audit of the whole topic is not clean", Command: "starter audit --topic " + t.Topic, Section: runbook + "an-audit-is-not-clean"})
 	}
 	if t.LagSeconds == nil {
 		return found
