@@ -200,6 +200,19 @@ func TestWhatCannotBeReadIsSaidOnceAndLeftOut(t *testing.T) {
 	require.Equal(t, 2, strings.Count(o.out.String(), "\n"), o.out.String())
 }
 
+func TestAReadingThatTakesTooLongIsNotShownInPart(t *testing.T) {
+	o := observe(t, life)
+	for n, r := range o.readings {
+		if r.of == "disks" {
+			o.readings[n].sql = "SELECT toString(number), toFloat64(sleepEachRow(1)), toFloat64(1) FROM numbers(30) SETTINGS max_block_size = 1"
+		}
+	}
+	o.round(t.Context(), o.conn)
+	require.Zero(t, o.value("up"))
+	require.Equal(t, -1, o.whole("disk_free_bytes", "0"))
+	require.Zero(t, o.value("table_rows", "logs"), "the others are")
+}
+
 // again lets the time come at which what was left out is tried again.
 func (o *observed) again() {
 	for of, r := range o.refused {
