@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"fmt"
+	"slices"
 
 	"go.temporal.io/sdk/workflow"
 
@@ -107,6 +108,12 @@ type viewFault struct {
 // still runs: it says nothing of the table.
 const sameQuery = 216
 
+// ofReplicas are answers that say how replicas and their Keeper fare, and nothing of a view: the quorum was not reached in time (319), though
+// the replica that was asked has the rows by then, or there are too few replicas (285), or no Keeper (242, 999), to send them again. A view's
+// target may have said so as well. So it is waited for like any outage while the rows can be sent again under their token, and nobody is
+// asked before that is over.
+var ofReplicas = []int{242, 285, 319, 999}
+
 // judge looks, after every error of an insert that the server answered, whether
 // the table took the block nevertheless: then a view is at fault, whatever the
 // code says. When something that nobody answered may still land, that has to be
@@ -132,6 +139,9 @@ func (i *ingest) judge(ctx workflow.Context, in activities.InsertInput, t *activ
 			i.drop(Accept)
 		}
 		i.view = &viewFault{taken: taken, at: t.Progress.Done}
+		if slices.Contains(ofReplicas, t.Code) && workflow.GetVersion(ctx, "wait-for-replicas-20261127", workflow.DefaultVersion, 1) != workflow.DefaultVersion {
+			return nil
+		}
 		t.Class = activities.ViewAtFault
 		t.Message = fmt.Sprintf("a view is at fault: the table has %d rows of the block, then one of its views threw (%s): %s", taken.Stored, list(taken.Views), t.Message)
 	case taken.Stored > 0 && t.Class == activities.Rejected: // a part of it, and no view: what is absent is another block

@@ -152,7 +152,7 @@ func (i *ingest) options() []Verb {
 }
 
 func (i *ingest) standing() string {
-	if i.view != nil {
+	if i.view != nil && i.state == blocked {
 		return "blocked by a view"
 	}
 	return string(i.state)

@@ -328,3 +328,28 @@ func TestNoErrorEndsABatch(t *testing.T) {
 	}
 	require.EqualValues(t, 200, w.finish(t, wide()).Stored)
 }
+
+// On replicas an INSERT whose quorum is not reached in time is answered with UNKNOWN_STATUS_OF_INSERT, and the replica that was asked
+// has the rows: no view threw. The next tries are answered with TOO_FEW_LIVE_REPLICAS. That is an outage, and nobody's to decide.
+func TestAQuorumThatIsNotReachedIsNoFaultOfAView(t *testing.T) {
+	w := newWorld(t)
+	late := func(in activities.InsertInput) error {
+		each(in.Ranges, func(o int64) { w.stored[o] = true })
+		return answered(319, activities.Outage, "UNKNOWN_STATUS_OF_INSERT")
+	}
+	few := func(activities.InsertInput) error { return answered(285, activities.Outage, "TOO_FEW_LIVE_REPLICAS") }
+	w.insert = []func(activities.InsertInput) error{late, few, few, nil}
+	o := w.finish(t, wide())
+	require.EqualValues(t, 200, o.Stored)
+	require.Equal(t, []string{"waiting", "stored"}, w.states)
+
+	w = newWorld(t)
+	w.insert = []func(activities.InsertInput) error{late, few, func(activities.InsertInput) error {
+		return problem(activities.Trouble{Class: activities.Expired, Name: "LOOK_EXPIRED", Message: "old"})
+	}}
+	w.decide(24*time.Hour, Decision{Verb: Accept})
+	o = w.finish(t, wide())
+	require.EqualValues(t, 200, o.Stored)
+	require.Equal(t, []string{"waiting", "blocked", "stored"}, w.states, "nobody knows whether the views have their rows")
+	require.Equal(t, []string{"accept"}, o.Decisions)
+}

@@ -98,7 +98,7 @@ func (i *ingest) next() string {
 	switch {
 	case i.view != nil && i.view.expired:
 		return "It waits for `accept`: the table has its rows, the view does not."
-	case i.view != nil:
+	case i.view != nil && i.state == blocked:
 		return "It sends the block again every minute: the table drops the repeat, the mended view gets its rows."
 	case i.state == blocked:
 		return "It tries again every minute and goes on by itself once the cause is mended."
