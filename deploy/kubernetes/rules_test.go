@@ -188,7 +188,7 @@ func TestPodsReachWhatTheyAreConfiguredFor(t *testing.T) {
 			ports = append(ports, p.Port.String())
 		}
 	}
-	require.ElementsMatch(t, []string{"53", "53", "9093", "9094", "9440", "7233", "4317"}, ports)
+	require.ElementsMatch(t, []string{"53", "53", "9093", "9094", "9440", "19440", "19441", "7233", "4317", "4318"}, ports)
 }
 
 // The names of jobs are those of deploy/prometheus/prometheus.yml.

@@ -37,14 +37,21 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
 {{- end }}
 
-{{- /* The ports of the three servers, as config names them. */ -}}
+{{- /* The ports of the three servers, and of a collector of traces, as config names them. */ -}}
 {{- define "ingest.ports" -}}
 {{- $c := mergeOverwrite (dict) .Values.config .Values.consumer.config .Values.worker.config }}
 {{- $ports := list }}
 {{- range splitList "," (default "localhost:9092" $c.KAFKA_SERVERS) }}
 {{- $ports = append $ports (regexFind "[0-9]+$" .) }}
 {{- end }}
-{{- $ports = append $ports (default 9000 $c.CLICKHOUSE_PORT | int | toString) }}
+{{- $clickhouse := default 9000 $c.CLICKHOUSE_PORT | int | toString }}
+{{- range splitList "," (default "localhost" $c.CLICKHOUSE_HOST) }}
+{{- $ports = append $ports (default $clickhouse (regexFind "[0-9]+$" (regexFind "^(\\[.*\\]|[^:]*):[0-9]+$" (trim .)))) }}
+{{- end }}
+{{- with $c.OTEL_EXPORTER_OTLP_ENDPOINT }}
+{{- $host := (urlParse .).host }}
+{{- $ports = append $ports (default (ternary "443" "80" (hasPrefix "https:" .)) (trimPrefix ":" (regexFind ":[0-9]+$" $host))) }}
+{{- end }}
 {{- $ports = append $ports (regexFind "[0-9]+$" (default "localhost:7233" $c.TEMPORAL_ADDRESS)) }}
 {{- range .Values.networkPolicy.extraPorts }}{{ $ports = append $ports (toString .) }}{{ end }}
 {{- $ports | uniq | sortAlpha | join "," }}
