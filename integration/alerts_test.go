@@ -47,6 +47,7 @@ var noneInOutage = map[string]string{
 	"clickhouse/Most parts of a partition/A":          notAsked,
 	"clickhouse/Most parts of a partition/B":          notAsked,
 	"clickhouse/Merges at work/A":                     notAsked,
+	"clickhouse/Mutations/A":                          notAsked,
 	"clickhouse/Unfinished mutations/A":               notAsked,
 	"alerts/ingest_clickhouse_disk_free_bytes":        notAsked,
 	"alerts/ingest_clickhouse_disk_total_bytes":       notAsked,

@@ -29,7 +29,7 @@ func inserts() []panel {
 		{
 			title: "Mutations", unit: count, look: number,
 			about:   "Of all tables.",
-			queries: []query{{"sum(max by (table) (ingest_clickhouse_mutations)) or vector(0)", ""}},
+			queries: []query{{"sum(max by (table) (ingest_clickhouse_mutations))", ""}},
 		},
 		{
 			title: "Rows", unit: count, look: number,

@@ -31,7 +31,7 @@ func clients() []panel {
 		{
 			title: "Clients that store directly", unit: count, look: number, red: 1, width: 6,
 			about:   "Of some kind, because Kafka does not answer them.",
-			queries: []query{{"count(max by (instance) (ingest_client_direct" + of + ") == 1) or vector(0)", ""}},
+			queries: []query{{"count(max by (instance) (ingest_client_direct" + of + ") == 1) or 0 * count(ingest_client_direct" + of + ")", ""}},
 		},
 		{
 			title: "Dropped", unit: count, look: number, red: 1, width: 6,

@@ -42,12 +42,12 @@ func glance() []panel {
 		{
 			title: "Topics that nobody plans", unit: count, look: number, red: 1,
 			about:   "New records of these are not cut into batches.",
-			queries: []query{{"count(sum by (topic) (ingest_planner" + ofTopic + ") == 0) or vector(0)", ""}},
+			queries: []query{{"count(sum by (topic) (ingest_planner" + ofTopic + ") == 0) or 0 * count(ingest_planner" + ofTopic + ")", ""}},
 		},
 		{
 			title: "Programs that do not answer", unit: count, look: number, red: 1,
 			about:   "Consumers, workers and clients that Prometheus knows, and cannot reach.",
-			queries: []query{{`count(up{job=~"ingest-.+"} == 0) or vector(0)`, ""}},
+			queries: []query{{`count(up{job=~"ingest-.+"} == 0) or 0 * count(up{job=~"ingest-.+"})`, ""}},
 		},
 	}
 }
