@@ -84,9 +84,9 @@ func (r *router) change(ctx context.Context, a *amendment) error {
 		sets, changed = append(sets, s[0]+" = "+s[1]), append(changed, s[0]+" != "+s[1])
 	}
 	where := coordinates(r.in.Topic, r.in.TopicID, a.ranges) + " AND state = 'dead' AND (" + strings.Join(changed, " OR ") + ")"
-	var n uint64
 	err := blips(ctx, func() error {
-		if err := r.a.Queries.QueryRow(bigQuery(ctx), "SELECT count() FROM dead_letters WHERE "+where).Scan(&n); err != nil {
+		n, err := r.a.Looker.Count(bigQuery(ctx), deadLetters, "SELECT count() FROM dead_letters WHERE "+where)
+		if err != nil {
 			return clickhouse.Wrap(err, "compare reasons")
 		}
 		if n == 0 {

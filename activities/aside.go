@@ -234,8 +234,8 @@ func (m mover) keptID() string {
 }
 
 func (m mover) count(ctx context.Context, table, where string) (int64, error) {
-	var n uint64
-	if err := m.a.Queries.QueryRow(bigQuery(ctx), "SELECT count() FROM "+table+" WHERE "+where).Scan(&n); err != nil {
+	n, err := m.a.Looker.Count(bigQuery(ctx), table, "SELECT count() FROM "+table+" WHERE "+where)
+	if err != nil {
 		return 0, clickhouse.Wrap(err, "count what makes way in %s", table)
 	}
 	return int64(n), nil //nolint:gosec // rows of a table
@@ -279,6 +279,11 @@ func (m mover) letters(ctx context.Context) error {
 		return err
 	}
 	for again := range 3 { // a server that was killed may know a token without its rows
+		if again > 0 { // whichever replica copies next must see what was copied
+			if err := m.a.Looker.Level(ctx, deadLetters); err != nil {
+				return err
+			}
+		}
 		n, err := m.count(ctx, deadLetters, missing)
 		if err == nil && n == 0 {
 			return m.remove(ctx, where)

@@ -96,7 +96,7 @@ func (s *auditor) ask(ctx context.Context, r batch.Range) (p places, err error) 
 
 // exceptions are the offsets of the range that were noted, by kind.
 func (s *auditor) exceptions(ctx context.Context, r batch.Range) (map[Exception]*batch.Bitmap, error) {
-	rows, err := s.a.Queries.Query(ctx, "SELECT kind, first, last FROM ingest_exceptions WHERE _topic = ? AND _topic_id = ? AND _partition = ? AND first <= ? AND last >= ?",
+	rows, err := s.a.Looker.Query(ctx, "ingest_exceptions", "SELECT kind, first, last FROM ingest_exceptions WHERE _topic = ? AND _topic_id = ? AND _partition = ? AND first <= ? AND last >= ?",
 		s.in.Topic, s.in.TopicID.String(), r.Partition, r.Last, r.First)
 	if err != nil {
 		return nil, clickhouse.Wrap(err, "read the exceptions of %s", s.in.Topic)

@@ -35,7 +35,7 @@ func (a *Activities) read(ctx context.Context, j Job, r batch.Range, each func([
 			return each(recs)
 		})
 	}
-	rows, err := a.Queries.Query(ctx, `SELECT _offset, key, value, toUnixTimestamp64Milli(_kafka_timestamp) FROM dead_letters
+	rows, err := a.Looker.Query(ctx, deadLetters, `SELECT _offset, key, value, toUnixTimestamp64Milli(_kafka_timestamp) FROM dead_letters
 		WHERE _topic = ? AND _topic_id = ? AND _partition = ? AND _offset BETWEEN ? AND ? ORDER BY _offset LIMIT 1 BY _offset`, j.Topic, j.TopicID.String(), r.Partition, r.First, r.Last)
 	if err != nil {
 		return clickhouse.Wrap(err, "read dead letters")
@@ -132,7 +132,7 @@ func (a *Activities) pick(ctx context.Context, in PickInput) (out Picked, err er
 	if in.After != nil {
 		where, args = where+" AND (toString(_topic_id), _partition, _offset) > (?, ?, ?)", append(args, in.After.TopicID.String(), in.After.Partition, in.After.Offset)
 	}
-	rows, err := a.Queries.Query(ctx, "SELECT toString(_topic_id) AS id, _partition, _offset, length(value) FROM dead_letters WHERE "+where+
+	rows, err := a.Looker.Query(ctx, deadLetters, "SELECT toString(_topic_id) AS id, _partition, _offset, length(value) FROM dead_letters WHERE "+where+
 		" ORDER BY id, _partition, _offset LIMIT 1 BY id, _partition, _offset LIMIT ?", append(args, min(in.Most, lettersMost))...)
 	if err != nil {
 		return out, clickhouse.Wrap(err, "pick dead letters of %s", in.Topic)

@@ -98,7 +98,7 @@ func (a *Activities) lookForLetters(ctx context.Context, j Job) (batch.Ranges, e
 	if err != nil || len(dead) == 0 {
 		return nil, err
 	}
-	rows, err := a.Queries.Query(bigQuery(ctx), "SELECT _partition, _offset FROM dead_letters WHERE _topic = ? AND _topic_id = ? AND state = 'redriven' AND ("+within(dead)+")",
+	rows, err := a.Looker.Query(bigQuery(ctx), deadLetters, "SELECT _partition, _offset FROM dead_letters WHERE _topic = ? AND _topic_id = ? AND state = 'redriven' AND ("+within(dead)+")",
 		j.Topic, j.TopicID.String())
 	if err != nil {
 		return nil, clickhouse.Wrap(err, "read the states of dead letters")

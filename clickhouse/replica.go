@@ -3,6 +3,7 @@ package clickhouse
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"strconv"
 	"time"
 
@@ -14,8 +15,8 @@ import (
 // syncTimeout is how long a replica may take to get what others have, before a look gives up on it for now.
 const syncTimeout = 20 * time.Second
 
-// rows is an answer, of either of the driver's interfaces.
-type rows interface {
+// Rows is an answer, of either of the driver's interfaces. Close it: it holds a connection.
+type Rows interface {
 	Next() bool
 	Scan(dest ...any) error
 	Err() error
@@ -23,11 +24,11 @@ type rows interface {
 }
 
 // asker puts one question to the server.
-type asker func(ctx context.Context, sql string, args ...any) (rows, error)
+type asker func(ctx context.Context, sql string, args ...any) (Rows, error)
 
 // pool asks the connection that is free.
 func pool(conn driver.Conn) asker {
-	return func(ctx context.Context, sql string, args ...any) (rows, error) { return conn.Query(ctx, sql, args...) }
+	return func(ctx context.Context, sql string, args ...any) (Rows, error) { return conn.Query(ctx, sql, args...) }
 }
 
 // replicas are the servers of a cluster, to which questions are put that must see what any of them has acknowledged.
@@ -58,18 +59,27 @@ func syncAll(c Config, table string) string {
 // with has the questions asked on one connection, and so of one replica, whatever stands between: after it has got every part that was
 // committed to the table before, by whichever replica. One that cannot get them is an error, never a shorter answer.
 func (r *replicas) with(ctx context.Context, table string, questions func(asker) error) error {
-	conn, err := r.db.Conn(ctx)
+	conn, err := r.conn(ctx, table)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = conn.Close() }()
-	limited := clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{"receive_timeout": int(syncTimeout.Seconds())}))
-	if _, err := conn.ExecContext(limited, r.ready(table)); err != nil {
-		return err
-	}
-	return questions(func(ctx context.Context, sql string, args ...any) (rows, error) {
+	return questions(func(ctx context.Context, sql string, args ...any) (Rows, error) {
 		return conn.QueryContext(ctx, sql, args...) //nolint:rowserrcheck,sqlclosecheck // by who asked
 	})
+}
+
+// conn is a connection to a replica that is ready to be asked about the table.
+func (r *replicas) conn(ctx context.Context, table string) (*sql.Conn, error) {
+	conn, err := r.db.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	limited := clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{"receive_timeout": int(syncTimeout.Seconds())}))
+	if _, err := conn.ExecContext(limited, r.ready(table)); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return conn, nil
 }
 
 // quorum has an insert acknowledged when most replicas have it, so that it outlives the others. The wait for it ends with the insert's

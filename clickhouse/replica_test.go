@@ -1,6 +1,7 @@
 package clickhouse_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -34,6 +35,10 @@ func TestALookOnAClusterAnswersNothingIfTheReplicaIsNotReady(t *testing.T) {
 	_, err = l.Unsettled(t.Context(), "dead_letters", id, r)
 	require.Error(t, err)
 	_, err = l.DirectEvents(t.Context(), "logs", "t", time.Now(), time.Now(), []uuid.UUID{{1}})
+	require.Error(t, err)
+	_, err = l.Query(t.Context(), "ingest_exceptions", "SELECT kind FROM ingest_exceptions") //nolint:rowserrcheck,sqlclosecheck // there are no rows
+	require.ErrorContains(t, err, "is not replicated")
+	_, err = l.Count(t.Context(), "ingest_exceptions", "SELECT count() FROM ingest_exceptions")
 	require.Error(t, err)
 	require.Error(t, l.Level(t.Context(), "logs"), "the server has no cluster")
 	require.NoError(t, b.looker.Level(t.Context(), "logs"), "one server is always level")
@@ -73,6 +78,38 @@ func TestALookOnAClusterIsOnTheConnectionThatWasMadeReady(t *testing.T) {
 	require.NoError(t, b.conn.QueryRow(t.Context(), `SELECT count() FROM (SELECT port, countIf(query LIKE concat('%', ?, '%')) AS ready, countIf(query LIKE 'SELECT _partition, %') AS looks
 		FROM system.query_log WHERE type = 'QueryFinish' AND current_database = ? GROUP BY port HAVING ready > 0 AND looks > 2 * ready)`, mark, b.cfg.Database).Scan(&faults))
 	require.Zero(t, faults, "a connection with more looks than it was made ready for")
+}
+
+func TestAQuestionOnAClusterIsOnTheConnectionThatWasMadeReadyAndGivesItBack(t *testing.T) {
+	b := setup(t)
+	l := b.onCluster(t)
+	mark := "ready " + b.cfg.Database
+	l.ReadyBy("SELECT '" + mark + "'")
+	require.NoError(t, b.conn.Exec(t.Context(), "INSERT INTO ingest_exceptions (kind, _topic, first, last) VALUES ('skipped', 't', 3, 5), ('lost', 't', 7, 9)"))
+	const questions = 40 // more than there are connections
+	for range questions {
+		rows, err := l.Query(t.Context(), "ingest_exceptions", "SELECT kind, first FROM ingest_exceptions WHERE _topic = ? ORDER BY first", "t")
+		require.NoError(t, err)
+		var kinds []string
+		for rows.Next() {
+			var kind string
+			var first int64
+			require.NoError(t, rows.Scan(&kind, &first))
+			kinds = append(kinds, fmt.Sprint(kind, first))
+		}
+		require.NoError(t, rows.Err())
+		require.NoError(t, rows.Close())
+		require.Equal(t, []string{"skipped3", "lost7"}, kinds)
+		n, err := l.Count(t.Context(), "ingest_exceptions", "SELECT count() FROM ingest_exceptions WHERE _topic = ?", "t")
+		require.NoError(t, err)
+		require.EqualValues(t, 2, n)
+	}
+	var asked, ready, faults uint64
+	b.logged(t, &asked, "SELECT count() FROM system.query_log WHERE type = 'QueryFinish' AND query LIKE 'SELECT %FROM ingest_exceptions%' AND current_database = ? HAVING count() >= 80", b.cfg.Database)
+	require.NoError(t, b.conn.QueryRow(t.Context(), `SELECT sum(ready), countIf(ready < asked) FROM (SELECT port, countIf(query LIKE concat('%', ?, '%')) AS ready, countIf(query LIKE 'SELECT %FROM ingest_exceptions%') AS asked
+		FROM system.query_log WHERE type = 'QueryFinish' AND current_database = ? GROUP BY port HAVING asked > 0)`, mark, b.cfg.Database).Scan(&ready, &faults))
+	require.EqualValues(t, 2*questions, ready)
+	require.Zero(t, faults, "a connection with more questions than it was made ready for")
 }
 
 func TestAnInsertIntoAClusterAsksForAQuorumAndGivesUpOnItInTime(t *testing.T) {
