@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,36 +40,55 @@ type Aside struct {
 	Until     time.Time          `json:"until"`
 }
 
+// PlanAsideTimeout is how long PlanAside may take until it says what holds it up: longer than a replica may take to be ready, and shorter
+// than the workflow waits.
+const PlanAsideTimeout = 40 * time.Second
+
 // PlanAside asks the server for its time, and which of the truncations were dealt
-// with before. It only reads.
+// with before. It only reads, and waits for no other replica than the one it asks.
 func (a *Activities) PlanAside(ctx context.Context, in AsideInput) (out Aside, err error) {
+	ctx, cancel := context.WithTimeout(ctx, PlanAsideTimeout)
+	defer cancel()
 	err = blips(ctx, func() error {
 		out = Aside{}
-		if err := a.Looker.Level(ctx, "ingest_exceptions"); err != nil {
-			return err
-		}
 		var ms int64
 		if err := a.Queries.QueryRow(ctx, "SELECT toUnixTimestamp64Milli(now64(3))").Scan(&ms); err != nil {
 			return clickhouse.Wrap(err, "ask the server for its time")
 		}
 		out.Until = time.UnixMilli(ms).UTC()
+		done, err := a.madeWay(ctx, in)
 		for _, t := range in.Truncated {
-			var n uint64
-			err := a.Queries.QueryRow(ctx, "SELECT count() FROM ingest_exceptions WHERE kind = ? AND _topic = ? AND _topic_id = ? AND _partition = ? AND position(reason, ?) > 0",
-				string(ExceptionTruncated), in.Topic, in.TopicID.String(), t.Partition, batch.KeptID(in.TopicID, t).String()).Scan(&n)
-			if err != nil {
-				return clickhouse.Wrap(err, "read the exceptions of %s", in.Topic)
-			}
-			if n == 0 {
+			if !slices.ContainsFunc(done, func(reason string) bool { return strings.Contains(reason, batch.KeptID(in.TopicID, t).String()) }) {
 				out.Truncated = append(out.Truncated, t)
 			}
 		}
-		return nil
+		return err
 	})
 	if err != nil {
 		return Aside{}, failIn(ctx, troubleOf(err))
 	}
 	return out, nil
+}
+
+// madeWay is what NoteAside wrote down of the topic: each names the topic ID that keeps the rows.
+func (a *Activities) madeWay(ctx context.Context, in AsideInput) (reasons []string, err error) {
+	rows, err := a.Looker.Query(ctx, "ingest_exceptions", "SELECT reason FROM ingest_exceptions WHERE kind = ? AND _topic = ? AND _topic_id = ?",
+		string(ExceptionTruncated), in.Topic, in.TopicID.String())
+	if err != nil {
+		return nil, clickhouse.Wrap(err, "read the exceptions of %s", in.Topic)
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var reason string
+		if err := rows.Scan(&reason); err != nil {
+			return nil, clickhouse.Wrap(err, "read the exceptions of %s", in.Topic)
+		}
+		reasons = append(reasons, reason)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, clickhouse.Wrap(err, "read the exceptions of %s", in.Topic)
+	}
+	return reasons, nil
 }
 
 // KeepLetters moves dead letters of lost records under the topic ID that keeps them.

@@ -33,6 +33,8 @@ func TestNothingThatAVerdictRestsOnIsReadFromAReplicaThatIsNotReady(t *testing.T
 	require.ErrorContains(t, err, notReady)
 	err = b.read(b.ctx, b.redriveJob(batch.Ranges{r}), r, func([]*kgo.Record) error { return errors.New("a letter came") })
 	require.ErrorContains(t, err, notReady)
+	_, err = b.PlanAside(b.ctx, AsideInput{Topic: topic, TopicID: b.id, Truncated: []batch.Truncation{{End: 3}}})
+	require.ErrorContains(t, err, notReady, "and it waits for no other replica")
 	_, err = mover{b.Activities, AsideInput{Topic: topic, TopicID: b.id}}.count(b.ctx, deadLetters, "1")
 	require.ErrorContains(t, err, notReady)
 

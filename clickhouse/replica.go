@@ -12,8 +12,8 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 )
 
-// syncTimeout is how long a replica may take to get what others have, before a look gives up on it for now.
-const syncTimeout = 20 * time.Second
+// SyncTimeout is how long a replica may take to get what others have, before a look gives up on it for now.
+const SyncTimeout = 20 * time.Second
 
 // Rows is an answer, of either of the driver's interfaces. Close it: it holds a connection.
 type Rows interface {
@@ -75,7 +75,7 @@ func (r *replicas) conn(ctx context.Context, table string) (*sql.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	limited := clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{"receive_timeout": int(syncTimeout.Seconds())}))
+	limited := clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{"receive_timeout": int(SyncTimeout.Seconds())}))
 	if _, err := conn.ExecContext(limited, r.ready(table)); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
