@@ -82,15 +82,20 @@ func (r *replicas) conn(ctx context.Context, table string) (*sql.Conn, error) {
 	return conn, nil
 }
 
-// quorum has an insert acknowledged when most replicas have it, so that it outlives the others. The wait for it ends with the insert's
-// time: else the server would hold on to the query's ID, and refuse the resend.
+// QuorumTimeout is how long an insert waits for its quorum, in each partition of the table that it touches: these come in turn, and the
+// server heeds no other limit meanwhile. Six of them fit into the insert's own time; a block is of one or two.
+const QuorumTimeout = 10 * time.Second
+
+// quorum has an insert acknowledged when most replicas have it, so that it outlives the others; whatever the user's profile says, beside
+// other inserts. The wait for it ends with the insert's time: else the server would hold on to the query's ID, and refuse the resend.
 func (c Config) quorum(left time.Duration) []ch.Setting {
 	if c.Cluster == "" {
 		return nil
 	}
 	return []ch.Setting{
 		{Key: "insert_quorum", Value: "auto", Important: true},
-		{Key: "insert_quorum_timeout", Value: strconv.FormatInt(left.Milliseconds(), 10), Important: true},
+		{Key: "insert_quorum_parallel", Value: "1", Important: true},
+		{Key: "insert_quorum_timeout", Value: strconv.FormatInt(min(left, QuorumTimeout).Milliseconds(), 10), Important: true},
 	}
 }
 

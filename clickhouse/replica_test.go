@@ -1,16 +1,20 @@
 package clickhouse_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
+	chgo "github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"github.com/ai-backlog/ingest/batch"
 	"github.com/ai-backlog/ingest/clickhouse"
+	"github.com/ai-backlog/ingest/clickhouse/clickhousetest"
 )
 
 // onCluster is the bundle's looker for a cluster. The server has none, and no Keeper: what makes a replica ready is a question instead.
@@ -120,9 +124,35 @@ func TestAnInsertIntoAClusterAsksForAQuorumAndGivesUpOnItInTime(t *testing.T) {
 	t.Cleanup(func() { _ = b.inserter.Close() })
 	token := cfg.Database + "/quorum"
 	require.NoError(t, b.inserter.Insert(t.Context(), "logs", rowsOf(batch.TopicID{3}, batch.Ranges{{Last: 9}}, 1), token))
-	var set []string
-	b.logged(t, &set, "SELECT [Settings['insert_quorum'], if(toUInt64(Settings['insert_quorum_timeout']) BETWEEN 1000 AND 60000, 'in time', Settings['insert_quorum_timeout'])] FROM system.query_log WHERE type = 'QueryFinish' AND query_id = ?", token)
-	require.Equal(t, []string{"auto", "in time"}, set)
+	settings := func(id string) []string {
+		var set []string
+		b.logged(t, &set, "SELECT [Settings['insert_quorum'], if(Settings['insert_quorum_parallel'] = '0', 'alone', 'beside others'), Settings['insert_quorum_timeout']] FROM system.query_log WHERE type = 'QueryFinish' AND query_id = ?", id)
+		return set
+	}
+	require.Equal(t, []string{"auto", "beside others", "10000"}, settings(token))
+
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	require.NoError(t, b.inserter.Insert(ctx, "logs", rowsOf(batch.TopicID{3}, batch.Ranges{{First: 10, Last: 19}}, 1), token+"/late"))
+	late := settings(token + "/late")
+	ms, err := strconv.Atoi(late[2])
+	require.NoError(t, err)
+	require.Positive(t, ms)
+	require.LessOrEqual(t, ms, 5000, "not longer than the insert has")
+
+	conn := clickhousetest.Open(t, cfg) // notes, and what else is inserted row by row
+	note := cfg.Database + "/note"
+	require.NoError(t, conn.Exec(chgo.Context(t.Context(), chgo.WithQueryID(note)), "INSERT INTO ingest_exceptions (kind) VALUES ('lost')"))
+	require.Equal(t, []string{"auto", "beside others", "10000"}, settings(note))
+}
+
+// The server waits for each partition's quorum in turn, and a wait is not cut short by max_execution_time.
+func TestTheQuorumsOfABlockFitIntoTheTimeOfItsInsert(t *testing.T) {
+	c := clickhouse.Config{Cluster: "main"}
+	require.Equal(t, map[string]string{"insert_quorum": "auto", "insert_quorum_parallel": "1", "insert_quorum_timeout": "10000"}, clickhouse.Quorum(c, clickhouse.InsertTimeout))
+	require.Equal(t, "3000", clickhouse.Quorum(c, 3*time.Second)["insert_quorum_timeout"])
+	require.Empty(t, clickhouse.Quorum(clickhouse.Config{}, time.Second))
+	require.LessOrEqual(t, 6*clickhouse.QuorumTimeout, clickhouse.InsertTimeout)
 }
 
 func TestTheServerUnderstandsTheStatementsOfACluster(t *testing.T) {
