@@ -5,6 +5,9 @@ import "time"
 // ReadyBy replaces what brings a replica up to date: the server of these tests has no replicas.
 func (l *Looker) ReadyBy(sql string) { l.replicas.ready = func(string) string { return sql } }
 
+// LevelBy replaces what brings all replicas up to date.
+func (l *Looker) LevelBy(sql string) { l.replicas.level = func(string) string { return sql } }
+
 // SyncStatements are those of a cluster.
 func SyncStatements(c Config, table string) []string {
 	return []string{syncOne(c, table), syncAll(c, table), CreateDatabaseSQL(c.Database, c.Cluster)}

@@ -68,20 +68,34 @@ func CreateDatabase(ctx context.Context, c Config) error {
 		return Wrap(err, "create database %s", name)
 	}
 	defer func() { _ = conn.Close() }()
-	var n uint64
-	if err := conn.QueryRow(ctx, "SELECT count() FROM system.databases WHERE name = ?", name).Scan(&n); err != nil {
-		return Wrap(err, "look for database %s", name)
-	}
-	if n > 0 {
-		return nil
+	there, err := hasDatabase(ctx, conn, name)
+	if err != nil || there {
+		return err
 	}
 	if err := c.known(ctx, conn); err != nil {
 		return err
 	}
+	if c.Cluster != "" {
+		ctx = OnCluster(ctx)
+	}
 	if err := conn.Exec(ctx, CreateDatabaseSQL(name, c.Cluster)); err != nil {
 		return Wrap(err, "create database %s", name)
 	}
-	return nil
+	if c.Cluster == "" {
+		return nil
+	}
+	if there, err = hasDatabase(ctx, conn, name); err == nil && !there {
+		return NotYet("the server has not created database %s yet, as cluster %s was told: see system.distributed_ddl_queue", name, c.Cluster)
+	}
+	return err
+}
+
+func hasDatabase(ctx context.Context, conn driver.Conn, name string) (bool, error) {
+	var n uint64
+	if err := conn.QueryRow(ctx, "SELECT count() FROM system.databases WHERE name = ?", name).Scan(&n); err != nil {
+		return false, Wrap(err, "look for database %s", name)
+	}
+	return n > 0, nil
 }
 
 // known is nil if the server knows the cluster, or none is named. Waiting does not cure another name.

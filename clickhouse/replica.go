@@ -107,7 +107,7 @@ func (l *Looker) Level(ctx context.Context, tables ...string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, auditTimeout)
 	defer cancel()
-	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{"distributed_ddl_task_timeout": int(auditTimeout.Seconds()) / 2}))
+	ctx = onEvery(ctx, auditTimeout/2)
 	for _, t := range tables {
 		if err := l.conn.Exec(ctx, l.replicas.level(t)); err != nil {
 			return Wrap(err, "have all replicas of %s get what the others have", t)

@@ -155,6 +155,27 @@ func TestTheQuorumsOfABlockFitIntoTheTimeOfItsInsert(t *testing.T) {
 	require.LessOrEqual(t, 6*clickhouse.QuorumTimeout, clickhouse.InsertTimeout)
 }
 
+// A profile may have it that a statement ON CLUSTER is well though a server was away: then rows would make way on the others only.
+func TestAStatementForAllServersFailsOrWaitsForNobodyWhateverTheProfileSays(t *testing.T) {
+	b := setup(t)
+	cfg := b.cfg
+	cfg.Cluster = "main"
+	conn, err := chgo.Open(&chgo.Options{
+		Addr: cfg.Addresses(), Auth: chgo.Auth{Database: cfg.Database, Username: cfg.User, Password: cfg.Password},
+		Settings: chgo.Settings{"distributed_ddl_output_mode": "never_throw", "distributed_ddl_task_timeout": 180},
+	})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, conn.Close()) })
+	l, err := clickhouse.LookerOf(cfg, conn)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, l.Close()) })
+	const is = "SELECT throwIf(getSetting('distributed_ddl_output_mode') != '%s' OR getSetting('distributed_ddl_task_timeout') != %d)"
+	l.LevelBy(fmt.Sprintf(is, "throw", 60))
+	require.NoError(t, l.Level(t.Context(), "logs"), "level means every replica")
+	require.NoError(t, conn.Exec(clickhouse.OnCluster(t.Context()), fmt.Sprintf(is, "null_status_on_timeout", 3)))
+	require.NoError(t, conn.Exec(t.Context(), fmt.Sprintf(is, "never_throw", 180)))
+}
+
 func TestTheServerUnderstandsTheStatementsOfACluster(t *testing.T) {
 	b := setup(t)
 	cfg := b.cfg

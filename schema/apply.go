@@ -31,6 +31,9 @@ const accessDenied = 497
 // need no grant to create. Errors of the server are *clickhouse.Failure.
 func Apply(ctx context.Context, conn driver.Conn, o Options) error {
 	a := applier{conn: conn, Options: o}
+	if o.Cluster != "" {
+		ctx = clickhouse.OnCluster(ctx)
+	}
 	have, err := a.tables(ctx)
 	if err != nil {
 		return err
@@ -48,10 +51,13 @@ func Apply(ctx context.Context, conn driver.Conn, o Options) error {
 	if have, err = a.tables(ctx); err != nil {
 		return err
 	}
-	if err := mismatch(o.Database, have, true); err != nil {
+	if err := a.complete(have); err != nil {
 		if denied != nil { // the missing grant is the cause
 			return denied
 		}
+		return err
+	}
+	if err := a.most(ctx); err != nil {
 		return err
 	}
 	return a.expire(ctx, have)
@@ -95,14 +101,14 @@ func (a applier) migrate(ctx context.Context, have map[string]found) error {
 			return err
 		}
 	}
-	if err := a.exec(ctx, at.records(), "create table %s.%s", a.Database, records); err != nil {
+	if err := a.createRecords(ctx, at, have); err != nil {
 		return err
 	}
 	for _, m := range all {
 		if applied[m.number] {
 			continue
 		}
-		if err := a.exec(ctx, m.sql, "apply migration %d (%s) to %s", m.number, m.name, a.Database); err != nil {
+		if err := a.run(ctx, m, have); err != nil {
 			return err
 		}
 		if err := a.record(ctx, m); err != nil {
@@ -110,6 +116,28 @@ func (a applier) migrate(ctx context.Context, have map[string]found) error {
 		}
 	}
 	return nil
+}
+
+// run applies the migration. On a cluster one whose table is there is not sent again: each try would stay in the cluster's queue for a week.
+func (a applier) run(ctx context.Context, m migration, have map[string]found) error {
+	if _, there := have[m.name]; there && a.Cluster != "" { // one with a table's name creates it, and does nothing else
+		return nil
+	}
+	return a.exec(ctx, m.sql, "apply migration %d (%s) to %s", m.number, m.name, a.Database)
+}
+
+func (a applier) createRecords(ctx context.Context, at layout, have map[string]found) error {
+	if _, there := have[records]; there && a.Cluster != "" {
+		return nil
+	}
+	if err := a.exec(ctx, at.records(), "create table %s.%s", a.Database, records); err != nil || a.Cluster == "" {
+		return err
+	}
+	have, err := a.tables(ctx)
+	if _, there := have[records]; err == nil && !there {
+		return a.missing(records)
+	}
+	return err
 }
 
 // records is the table of applied migrations.

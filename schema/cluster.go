@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/ai-backlog/ingest/clickhouse"
 )
@@ -64,6 +65,54 @@ func (a applier) cluster(ctx context.Context, have map[string]found) error {
 	}
 	if len(problems) > 0 {
 		return &MismatchError{Database: a.Database, Problems: problems}
+	}
+	return nil
+}
+
+// ClusterTime is enough for Apply on a cluster of which a server is away: each statement waits for it.
+const ClusterTime = time.Minute
+
+// missing is waited for: servers take the statements from a queue.
+func (a applier) missing(names ...string) error {
+	return clickhouse.NotYet("the server has not created table %s of %s yet, as cluster %s was told: see system.distributed_ddl_queue", strings.Join(names, ", "), a.Database, a.Cluster)
+}
+
+// complete is nil if the server that is asked has all tables.
+func (a applier) complete(have map[string]found) error {
+	var names []string
+	for _, t := range tables {
+		if _, ok := have[t.name]; !ok {
+			names = append(names, t.name)
+		}
+	}
+	if a.Cluster != "" && len(names) > 0 {
+		return a.missing(names...)
+	}
+	return mismatch(a.Database, have, true)
+}
+
+// most makes sure that most servers of the cluster have the tables: a quorum is counted among those only, and would be one server while
+// the others have never been there.
+func (a applier) most(ctx context.Context) error {
+	if a.Cluster == "" {
+		return nil
+	}
+	var names []string
+	for _, t := range tables {
+		names = append(names, t.name)
+	}
+	var servers, replicated, fewest uint64
+	err := a.conn.QueryRow(ctx, "SELECT (SELECT count() FROM system.clusters WHERE cluster = ?), count(), toUInt64(min(total_replicas)) FROM system.replicas WHERE database = ? AND table IN (?)",
+		a.Cluster, a.Database, names).Scan(&servers, &replicated, &fewest)
+	if err != nil {
+		return clickhouse.Wrap(err, "count the replicas of %s", a.Database)
+	}
+	return a.enough(servers, replicated, fewest)
+}
+
+func (a applier) enough(servers, replicated, fewest uint64) error {
+	if replicated > 0 && 2*fewest <= servers {
+		return clickhouse.NotYet("tables of %s are on %d of the %d servers of cluster %s: with fewer than most of them an acknowledged insert might not outlive one", a.Database, fewest, servers, a.Cluster)
 	}
 	return nil
 }

@@ -33,7 +33,11 @@ const minRetention = 3 * 24 * time.Hour // of Temporal's namespace: an operator'
 func prepareClickHouse(ctx context.Context, log *slog.Logger, conn driver.Conn, cfg Config) error {
 	what := fmt.Sprintf("ClickHouse at %s (CLICKHOUSE_HOST, CLICKHOUSE_PORT)", strings.Join(cfg.ClickHouse.Addresses(), ", "))
 	var warnings []schema.Warning
-	err := monitor.Await(ctx, log, what, func(ctx context.Context) (err error) {
+	within := monitor.AskTimeout
+	if cfg.ClickHouse.Cluster != "" {
+		within = schema.ClusterTime
+	}
+	err := monitor.AwaitWithin(ctx, within, log, what, func(ctx context.Context) (err error) {
 		if err := clickhouse.CreateDatabase(ctx, cfg.ClickHouse); err != nil {
 			return err
 		}
