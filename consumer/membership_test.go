@@ -64,15 +64,22 @@ func TestRetentionIsTheTopicsOwnOrForEver(t *testing.T) {
 	m, err := kafka.Join(kafka.Config{Servers: b.ListenAddrs(), GroupID: "g", SecurityProtocol: "PLAINTEXT"}, 6*time.Second, []string{"logs"})
 	require.NoError(t, err)
 	t.Cleanup(m.Client.Close)
-	for value, want := range map[string]float64{"86400000": 86400, "-1": math.Inf(1)} {
-		_, err := kadm.NewClient(m.Client).AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "retention.ms", Value: &value}}, "logs")
+	set := func(key, value string) {
+		_, err := kadm.NewClient(m.Client).AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Op: kadm.SetConfig, Name: key, Value: &value}}, "logs")
 		require.NoError(t, err)
+	}
+	for _, c := range []struct {
+		ms, bytes     string
+		seconds, size float64
+	}{{"86400000", "-1", 86400, math.Inf(1)}, {"-1", "1073741824", math.Inf(1), 1 << 30}} {
+		set("retention.ms", c.ms)
+		set("retention.bytes", c.bytes)
 		require.Eventually(t, func() bool {
-			got, err := kafka.RetentionSeconds(t.Context(), m.Client, "logs")
+			seconds, size, err := kafka.Retention(t.Context(), m.Client, "logs")
 			require.NoError(t, err)
-			return got == want
+			return seconds == c.seconds && size == c.size
 		}, 20*time.Second, 50*time.Millisecond)
 	}
-	_, err = kafka.RetentionSeconds(t.Context(), m.Client, "none")
+	_, _, err = kafka.Retention(t.Context(), m.Client, "none")
 	require.Error(t, err)
 }

@@ -57,7 +57,7 @@ func TestWhoDoesNotPlanATopicShowsNothingOfIt(t *testing.T) {
 	m := newMetrics(reg, []string{"logs"})
 	ofPlanner := []string{
 		"ingest_log_start_offset", "ingest_log_end_offset", "ingest_low_watermark_offset", "ingest_planned_offset", "ingest_lag_offsets",
-		"ingest_unplanned_offsets", "ingest_lag_seconds", "ingest_topic_stopped", "ingest_topic_retention_seconds", "ingest_batches", "ingest_oldest_batch_age_seconds",
+		"ingest_unplanned_offsets", "ingest_lag_seconds", "ingest_topic_stopped", "ingest_topic_retention_seconds", "ingest_topic_retention_bytes", "ingest_batches", "ingest_oldest_batch_age_seconds",
 		"ingest_audit_last_timestamp_seconds", "ingest_audit_clean",
 	}
 	shown := func() int {
@@ -72,6 +72,7 @@ func TestWhoDoesNotPlanATopicShowsNothingOfIt(t *testing.T) {
 		for _, a := range []int64{1, 2} {
 			m.while("logs", a, func() {
 				m.retention.Set(1, "logs")
+				m.sizeLimit.Set(1, "logs")
 				m.showUnfinished("logs", nil, time.Now())
 				m.audited.Set(1, "logs")
 				m.clean.Set(1, "logs")

@@ -55,8 +55,11 @@ func (a *asking) owned(topic string, ask func(context.Context) (show func(), err
 
 func (a *asking) retention(topic string) func(context.Context) (func(), error) {
 	return func(ctx context.Context) (func(), error) {
-		seconds, err := kafka.RetentionSeconds(ctx, a.member.Client, topic)
-		return func() { a.metrics.retention.Set(seconds, topic) }, err
+		seconds, bytes, err := kafka.Retention(ctx, a.member.Client, topic)
+		return func() {
+			a.metrics.retention.Set(seconds, topic)
+			a.metrics.sizeLimit.Set(bytes, topic)
+		}, err
 	}
 }
 

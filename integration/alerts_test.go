@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -103,6 +104,7 @@ func TestDashboardsAndAlertsTellWhatHappens(t *testing.T) {
 // TestATopicThatAnUncleanElectionTruncatedIsResumed. ClickHouse is away.
 func (w *watch) provokeTheOthers() {
 	w.t.Helper()
+	w.limits(load.Events, 1<<30)
 	w.fillsUp(60)
 	require.NoError(w.t, w.ClickHouse.Start(w.ctx))
 	w.calm("IngestDiskFills", "IngestTooManyParts")
@@ -135,7 +137,7 @@ func (w *watch) provokeTheOthers() {
 	require.NoError(w.t, w.consumer.Restart())
 	w.fire(began, "IngestRecordsLost")
 
-	// All that Kafka has left is what was not read.
+	// All that Kafka has left is what was not read, of a topic that it deletes by size.
 	began = time.Now()
 	require.NoError(w.t, w.ClickHouse.Kill())
 	w.shorten(inTheEnd)
@@ -160,6 +162,17 @@ func (w *watch) fillsUp(parts int) {
 	dir := filepath.Join(w.dir, "clickhouse", "config.d")
 	require.NoError(w.t, os.MkdirAll(dir, 0o750))
 	require.NoError(w.t, os.WriteFile(filepath.Join(dir, "full.xml"), []byte(config), 0o600))
+}
+
+// limits has Kafka delete by size, from far more on than there is: an alert counts what is left of a log only where there is such a limit.
+func (w *watch) limits(topic string, bytes int64) {
+	w.t.Helper()
+	value := strconv.FormatInt(bytes, 10)
+	all, err := kadm.NewClient(w.Client).AlterTopicConfigs(w.ctx, []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "retention.bytes", Value: &value}}, topic)
+	require.NoError(w.t, err)
+	for _, r := range all {
+		require.NoError(w.t, r.Err)
+	}
 }
 
 // deletes has Kafka delete what is below the offsets.

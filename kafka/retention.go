@@ -11,28 +11,38 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// RetentionSeconds is the topic's retention.ms, +Inf where Kafka keeps records for ever. It needs DescribeConfigs on the topic.
-func RetentionSeconds(ctx context.Context, cl *kgo.Client, topic string) (float64, error) {
+// Retention is what bounds a topic's log: retention.ms in seconds, and retention.bytes, which is each partition's. +Inf where Kafka does not
+// delete by it. It needs DescribeConfigs on the topic.
+func Retention(ctx context.Context, cl *kgo.Client, topic string) (seconds, bytes float64, err error) {
 	configs, err := kadm.NewClient(cl).DescribeTopicConfigs(ctx, topic)
 	var of kadm.ResourceConfig
 	if err == nil {
 		of, err = configs.On(topic, nil)
 	}
 	if err = errors.Join(err, of.Err); err != nil {
-		return 0, fmt.Errorf("read configuration of %s: %w", topic, Denied(err, "DescribeConfigs on topic %s", topic))
+		return 0, 0, fmt.Errorf("read configuration of %s: %w", topic, Denied(err, "DescribeConfigs on topic %s", topic))
 	}
+	ms, err := limit(of, "retention.ms")
+	if err == nil {
+		bytes, err = limit(of, "retention.bytes")
+	}
+	return ms / 1000, bytes, err
+}
+
+// limit is a number among a topic's settings, of which a negative one is none.
+func limit(of kadm.ResourceConfig, key string) (float64, error) {
 	for _, c := range of.Configs {
-		if c.Key != "retention.ms" || c.Value == nil {
+		if c.Key != key || c.Value == nil {
 			continue
 		}
-		ms, err := strconv.ParseInt(*c.Value, 10, 64)
+		n, err := strconv.ParseInt(*c.Value, 10, 64)
 		if err != nil {
-			return 0, fmt.Errorf("retention.ms of %s: %w", topic, err)
+			return 0, fmt.Errorf("%s of %s: %w", key, of.Name, err)
 		}
-		if ms < 0 {
+		if n < 0 {
 			return math.Inf(1), nil
 		}
-		return float64(ms) / 1000, nil
+		return float64(n), nil
 	}
-	return 0, errors.New(topic + " has no retention.ms")
+	return 0, errors.New(of.Name + " has no " + key)
 }
