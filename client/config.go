@@ -34,8 +34,10 @@ type Config struct {
 	// do, and wait for Kafka.
 	FallbackAfter time.Duration `env:"FALLBACK_AFTER" envDefault:"5s"`
 	// BufferBytes bounds the records that are accepted and stored nowhere yet, 150
-	// bytes of bookkeeping each included; a call waits while it is full. What a
-	// process takes for them is up to twice as much.
+	// bytes of bookkeeping each included; a call waits while it is full. A
+	// process takes up to twice as much for them, and more where the machine
+	// leaves Go's collector no time: one that has to stay small sets GOMEMLIMIT
+	// (150MiB goes with the default).
 	BufferBytes int64 `env:"CLIENT_BUFFER_BYTES" envDefault:"67108864"`
 
 	// Service and AgentID are those of records that name none.

@@ -72,11 +72,16 @@ func newTown(t *testing.T) *town {
 
 // arrive starts one more agent.
 func (s *town) arrive(rate int, args ...string) (*agent, error) {
+	return s.arriveWith(nil, rate, args...)
+}
+
+// arriveWith is arrive with more in its environment.
+func (s *town) arriveWith(env []string, rate int, args ...string) (*agent, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	a := &agent{number: len(s.agents) + 1}
 	var err error
-	a.Process, err = s.Launch("agent", []string{"FALLBACK_AFTER=1s"}, append([]string{"-agent", strconv.Itoa(a.number), "-rate", strconv.Itoa(rate)}, args...)...)
+	a.Process, err = s.Launch("agent", append([]string{"FALLBACK_AFTER=1s"}, env...), append([]string{"-agent", strconv.Itoa(a.number), "-rate", strconv.Itoa(rate)}, args...)...)
 	if err == nil {
 		s.agents = append(s.agents, a)
 	}
