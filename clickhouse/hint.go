@@ -35,7 +35,7 @@ func check(err error) string {
 	switch text := err.Error(); {
 	case strings.Contains(text, "unexpected packet [72] from server"): // H, of HTTP/1.1
 		return "check CLICKHOUSE_PORT: it is the port of the native protocol, not of HTTP"
-	case strings.Contains(text, "handshake: failed to read packet") && strings.Contains(text, "EOF"):
+	case strings.Contains(text, "handshake: failed to read packet") && (strings.Contains(text, "EOF") || strings.Contains(text, "connection reset by peer")):
 		return "if it lasts, check CLICKHOUSE_SECURE and CLICKHOUSE_PORT"
 	}
 	return ""

@@ -25,6 +25,7 @@ func TestAConnectionThatComesToNothingSaysWhichSettingMayBeWrong(t *testing.T) {
 		"tls: failed to verify certificate: x509: certificate is valid for a, not b":                   "name the server in CLICKHOUSE_HOST",
 		"tls: first record does not look like a TLS handshake":                                         "check CLICKHOUSE_SECURE and CLICKHOUSE_PORT",
 		"handshake: failed to read packet from 127.0.0.1:9440 (conn_id=1, auth_db=default): read: EOF": "check CLICKHOUSE_SECURE and CLICKHOUSE_PORT",
+		"handshake: failed to read packet from 127.0.0.1:9440: read: connection reset by peer":         "check CLICKHOUSE_SECURE and CLICKHOUSE_PORT",
 		"[handshake] unexpected packet [72] from server":                                               "check CLICKHOUSE_PORT",
 	} {
 		f := Wrap(errors.New(text), "ping")

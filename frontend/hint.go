@@ -38,7 +38,8 @@ func Hint(err error) error {
 	case denied(err):
 		do = "check TEMPORAL_API_KEY, or TEMPORAL_TLS_CLIENT_CERT_PATH, and whether it is for TEMPORAL_NAMESPACE"
 	case do != "":
-	case strings.Contains(text, "error reading server preface"), strings.Contains(text, "broken pipe"):
+	case strings.Contains(text, "error reading server preface"), strings.Contains(text, "broken pipe"),
+		strings.Contains(text, "connection reset by peer"): // a reset overtakes the alert that would say why
 		do = "if it lasts, check TEMPORAL_TLS and TEMPORAL_TLS_CLIENT_CERT_PATH"
 	}
 	if do == "" {

@@ -17,14 +17,15 @@ func TestARefusalOfTemporalSaysWhatToCheck(t *testing.T) {
 		want    string
 		refused bool
 	}{
-		"a key that is denied":       {serviceerror.NewPermissionDenied("Request unauthorized.", ""), "check TEMPORAL_API_KEY", true},
-		"a key that is missing":      {status.Error(codes.Unauthenticated, "no token"), "check TEMPORAL_API_KEY", true},
-		"a namespace that is not":    {serviceerror.NewNamespaceNotFound("nowhere"), "", true},
-		"an authority not trusted":   {errors.New("transport: authentication handshake failed: tls: failed to verify certificate: x509: certificate signed by unknown authority"), "set TEMPORAL_TLS_SERVER_CA_CERT_PATH to", false},
-		"no TLS on the other side":   {errors.New("tls: first record does not look like a TLS handshake"), "check TEMPORAL_TLS", false},
-		"no TLS on this side":        {errors.New("error reading server preface: EOF"), "check TEMPORAL_TLS", false},
-		"a certificate that is none": {errors.New("error reading server preface: remote error: tls: certificate required"), "check TEMPORAL_TLS_CLIENT_CERT_PATH", false},
-		"a server that is away":      {serviceerror.NewUnavailable("connection refused"), "", false},
+		"a key that is denied":                    {serviceerror.NewPermissionDenied("Request unauthorized.", ""), "check TEMPORAL_API_KEY", true},
+		"a key that is missing":                   {status.Error(codes.Unauthenticated, "no token"), "check TEMPORAL_API_KEY", true},
+		"a namespace that is not":                 {serviceerror.NewNamespaceNotFound("nowhere"), "", true},
+		"an authority not trusted":                {errors.New("transport: authentication handshake failed: tls: failed to verify certificate: x509: certificate signed by unknown authority"), "set TEMPORAL_TLS_SERVER_CA_CERT_PATH to", false},
+		"no TLS on the other side":                {errors.New("tls: first record does not look like a TLS handshake"), "check TEMPORAL_TLS", false},
+		"no TLS on this side":                     {errors.New("error reading server preface: EOF"), "check TEMPORAL_TLS", false},
+		"a certificate that is none":              {errors.New("error reading server preface: remote error: tls: certificate required"), "check TEMPORAL_TLS_CLIENT_CERT_PATH", false},
+		"a certificate that is none, and a reset": {errors.New("write tcp 127.0.0.1:43463: write: connection reset by peer"), "check TEMPORAL_TLS and TEMPORAL_TLS_CLIENT_CERT_PATH", false},
+		"a server that is away":                   {serviceerror.NewUnavailable("connection refused"), "", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := fmt.Errorf("failed reaching server: %w", c.err)

@@ -30,6 +30,14 @@ func apacheNeeded(t *testing.T) {
 	}
 }
 
+// newApache is a scene on Apache Kafka, whatever the environment says.
+func newApache(t *testing.T) *scene {
+	t.Helper()
+	apacheNeeded(t)
+	t.Parallel()
+	return newSceneOf(t, rig.Options{Apache: true})
+}
+
 // newCluster is a scene on three brokers, of Apache Kafka.
 func newCluster(t *testing.T, env ...string) *scene {
 	t.Helper()

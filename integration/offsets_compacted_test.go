@@ -10,15 +10,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/ai-backlog/ingest/integration/load"
-	"github.com/ai-backlog/ingest/integration/rig"
 )
 
 // A topic should not be compacted; one that is has lost the records whose keys came again, here before anybody read them. Their
 // offsets are holes, and every record that is left is stored once.
 func TestWhatCompactionRemovedAreHolesAndTheRestIsStoredOnce(t *testing.T) {
-	apacheNeeded(t)
-	t.Parallel()
-	s := newSceneOf(t, rig.Options{Apache: true})
+	s := newApache(t)
 	s.ready()
 	s.consumer.Kill()
 	s.configure(load.Logs, map[string]string{"cleanup.policy": "compact", "segment.ms": "500", "min.cleanable.dirty.ratio": "0.01"})

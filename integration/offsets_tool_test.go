@@ -18,9 +18,7 @@ import (
 // Kafka's own tool moves the group's offsets while no consumer runs: to the beginning, for one partition back, and forwards. All from
 // there on is present once; what was skipped forwards is nowhere, until a replay brings it.
 func TestOffsetsThatKafkasOwnToolResets(t *testing.T) {
-	apacheNeeded(t)
-	t.Parallel()
-	s := newSceneOf(t, rig.Options{Apache: true})
+	s := newApache(t)
 	for p := range int32(4) {
 		s.sendTo(p, 300, 5)
 	}

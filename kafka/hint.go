@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"syscall"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -56,6 +57,8 @@ func advice(err error) string {
 		return "grant it to " + grantee
 	case errors.As(err, &early), errors.Is(err, ErrCloses), strings.Contains(err.Error(), "the broker connection has died"): // franz-go gives it no type
 		return "if it lasts, check KAFKA_SECURITY_PROTOCOL, and the port of KAFKA_SERVERS"
+	case errors.Is(err, syscall.ECONNRESET): // it overtakes the alert that would say why
+		return "if it lasts, check KAFKA_SECURITY_PROTOCOL, the port of KAFKA_SERVERS, and KAFKA_SSL_CERTIFICATE_LOCATION"
 	case strings.Contains(err.Error(), "appear to be a tls alert record"): // franz-go gives it no type
 		return "check KAFKA_SECURITY_PROTOCOL: the broker speaks TLS there"
 	}

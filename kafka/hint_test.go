@@ -3,6 +3,7 @@ package kafka
 import (
 	"errors"
 	"fmt"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -44,6 +45,7 @@ func TestAConnectionThatComesToNothingSaysWhichSettingMayBeWrong(t *testing.T) {
 		ErrCloses,
 		errors.New("the broker connection has died and the request will be retried on a new connection"),
 		errors.New("invalid large response size 352518912 > limit 104857600; the first three bytes received appear to be a tls alert record for TLS v1.2"),
+		fmt.Errorf("unable to request api versions: %w", syscall.ECONNRESET),
 		errors.New("unable to dial: tls: first record does not look like a TLS handshake"),
 	} {
 		require.ErrorContains(t, Hint(err), "check KAFKA_SECURITY_PROTOCOL")

@@ -31,10 +31,11 @@ func opened(s string) (n int64, sum string, ok bool) {
 // commit writes the bookmark (rule 4): a hint where the log ends, and a true
 // lag. The old one is the memory of what must be planned again, so it stays
 // until an entry says so; and of where the log stood before an entry that makes
-// way, which must not be passed over before it has.
+// way, which must not be passed over before it has; and of what a request has
+// not been told of.
 func (p *Planner) commit(ctx context.Context) error {
 	st := p.st
-	if !st.dirty && p.now().Sub(st.marked) < bookmarkEvery || len(st.back) > 0 && !p.off.noHold || st.standing() && !p.off.noKeep {
+	if !st.dirty && p.now().Sub(st.marked) < bookmarkEvery || len(st.back) > 0 && !p.off.noHold || st.standing() && !p.off.noKeep || len(st.told) > 0 {
 		return nil
 	}
 	var list []string

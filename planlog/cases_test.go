@@ -762,6 +762,39 @@ func TestARequestIsToldByTheNextPlannerWhenTheOneThatAppendedDied(t *testing.T) 
 	})
 }
 
+// A takeover reads no entry that had completed before the bookmark, but the newest.
+func TestABookmarkPassesOverNoEntryThatItsRequestWasNotToldOf(t *testing.T) {
+	for name, tries := range map[string]int{"the planner dies before it tells": 0, "it tries in vain before": 3} {
+		t.Run(name, func(t *testing.T) {
+			scenario(t, opts{wide: true}, func(l lab) {
+				p := l.procs[0]
+				l.produce(0, 30)
+				l.rounds(p, 3)
+				l.finish()
+				l.rounds(p, 2)
+				before := l.entries()
+				l.request(0, 0, 29, 0)
+				for range 2 {
+					l.until(p, "start")
+					p.step(answered)
+				}
+				l.finish() // before the request hears of them
+				for range tries {
+					l.until(p, "answer")
+					p.step(dropped)
+				}
+				l.until(p, "answer")
+				l.crash(p, dropped)
+				require.Equal(t, l.requests[0].Ranges, l.rest(l.requests[0]), "it was not told")
+				l.rounds(l.takeover(), 8)
+				l.finish()
+				require.Empty(t, l.rest(l.requests[0]))
+				require.Equal(t, before+3, l.entries(), "nobody planned it again")
+			})
+		})
+	}
+}
+
 // A number that was deleted is won again, by a start that was on its way: the
 // entry under it is another one.
 func reused(l lab) (p, q *proc) {

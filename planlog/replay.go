@@ -51,10 +51,11 @@ func (p *Planner) replay(ctx context.Context) error {
 			}
 		}
 	}
-	return nil
+	return p.answer(ctx) // now, so that the next round's bookmark may pass over them
 }
 
-// answer tells requests of their entries.
+// answer tells requests of their entries. No bookmark is written before: a planner that takes over tells of what it reads, and
+// it does not read an entry that has completed before the bookmark.
 func (p *Planner) answer(ctx context.Context) error {
 	st := p.st
 	for len(st.told) > 0 {

@@ -59,6 +59,7 @@ type opts struct {
 	// Faults beyond the design, and an operator's tool that keeps the metadata.
 	visEmpty, unmarkedLoss, keepMetadata bool
 	latest                               bool
+	wide                                 bool // the window has room for two replays at once
 	// A process that gets the topic back is not told that it was another's.
 	silentRegain bool
 	// Commits have the generation of the moment, not of the planner's beginning.
@@ -447,8 +448,12 @@ func (w *world) nonce() string {
 }
 
 func (w *world) config() Config {
+	size := window
+	if w.opt.wide {
+		size *= 2
+	}
 	return Config{
-		Group: "g", Topic: "t", Window: window, Records: 10, Bytes: 1 << 20, Linger: 2 * time.Second, Quiet: quietTime * time.Second,
+		Group: "g", Topic: "t", Window: size, Records: 10, Bytes: 1 << 20, Linger: 2 * time.Second, Quiet: quietTime * time.Second,
 		Retention: retention * time.Second, Latest: w.opt.latest, Limits: batch.Limits{BlockRecords: blockRecs, BlockBytes: 1 << 20},
 	}
 }

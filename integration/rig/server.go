@@ -43,15 +43,6 @@ func Containers() (bool, error) {
 	}
 }
 
-// Apache tells whether Kafka is Apache's, which alone can be several brokers.
-func Apache() (bool, error) {
-	if in, err := Containers(); in || err != nil {
-		return in, err
-	}
-	chosen, err := stack.ChosenKafka()
-	return chosen == stack.ApacheKafkaName, err
-}
-
 // startServers makes the servers and starts them all at once.
 func (r *Rig) startServers(ctx context.Context, o Options) error {
 	in, err := Containers()
