@@ -27,11 +27,11 @@ type watch struct {
 }
 
 // By how much the rules' times are divided. While all is well ten minutes are a minute: on a busy machine some things take seconds that
-// take none elsewhere. In trouble they are twenty seconds. An audit is old after a day, or, at last, after ten seconds.
+// take none elsewhere. In trouble they are twenty seconds. An audit is old after a day, or, at last, after two minutes.
 var (
 	inQuiet   = map[string]int{"ingest": 10, "ingest-audits": 96}
 	inTrouble = map[string]int{"ingest": 30, "ingest-audits": 96}
-	inTheEnd  = map[string]int{"ingest": 30, "ingest-audits": 8640}
+	inTheEnd  = map[string]int{"ingest": 30, "ingest-audits": 720}
 )
 
 // newWatch is a stack on which records flow, and which was watched from when they did.
