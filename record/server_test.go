@@ -1,8 +1,6 @@
 package record
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -10,6 +8,7 @@ import (
 
 	"github.com/ai-backlog/ingest/clickhouse"
 	"github.com/ai-backlog/ingest/clickhouse/clickhousetest"
+	"github.com/ai-backlog/ingest/schema"
 )
 
 // The tables have exactly the columns that blocks bring, and a real server
@@ -18,9 +17,9 @@ func TestServerStoresWhatTheBlockHolds(t *testing.T) {
 	cfg, conn := clickhousetest.Database(t)
 	inserter := clickhouse.NewInserter(cfg)
 	t.Cleanup(func() { _ = inserter.Close() })
+	require.NoError(t, schema.Apply(t.Context(), conn, schema.Options{Database: cfg.Database}))
 
 	for _, kind := range Kinds() {
-		require.NoError(t, conn.Exec(t.Context(), ddl(t, cfg.Database, kind)))
 		b := NewBlock(kind)
 		for i, text := range []string{
 			full(kind), minimal(kind), manyKeys(kind, 100),
@@ -59,17 +58,6 @@ func TestServerStoresWhatTheBlockHolds(t *testing.T) {
 		require.Equal(t, "2262-01-01 23:58:59.999999", got[4][0])
 		require.Equal(t, "2025-09-18 06:03:03.123456", got[5][0])
 	}
-}
-
-// ddl is the statement of the migration that creates the kind's table.
-func ddl(t *testing.T, database string, kind Kind) string {
-	t.Helper()
-	files, err := filepath.Glob("../schema/migrations/*_" + kind.Table() + ".sql")
-	require.NoError(t, err)
-	require.Len(t, files, 1)
-	text, err := os.ReadFile(files[0])
-	require.NoError(t, err)
-	return strings.ReplaceAll(string(text), "{{.Database}}", database)
 }
 
 // asText is one array of all columns, each as text.
