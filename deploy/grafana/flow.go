@@ -58,9 +58,9 @@ func moving() []panel {
 			title: "Produced, planned, ended", unit: perSecond,
 			about: "Offsets per second. The three lines lie on each other while all is well; where they part is where records wait.",
 			queries: []query{
-				{"sum(rate(ingest_log_end_offset" + ofTopic + "[$__rate_interval]))", "produced"},
-				{"sum(rate(ingest_planned_offset" + ofTopic + "[$__rate_interval]))", "planned"},
-				{"sum(rate(ingest_low_watermark_offset" + ofTopic + "[$__rate_interval]))", "ended"},
+				{"sum(deriv(ingest_log_end_offset" + ofTopic + "[$__rate_interval]))", "produced"},
+				{"sum(deriv(ingest_planned_offset" + ofTopic + "[$__rate_interval]))", "planned"},
+				{"sum(deriv(ingest_low_watermark_offset" + ofTopic + "[$__rate_interval]))", "ended"},
 			},
 		},
 		{
