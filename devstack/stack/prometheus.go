@@ -39,7 +39,7 @@ func Prometheus(o PrometheusOptions) (*Server, error) {
 	if o.Config == "" {
 		return nil, errors.New("prometheus: Config is required")
 	}
-	config, err := filepath.Abs(o.Config)
+	config, err := seenFrom(o.Dir, o.Config)
 	if err != nil {
 		return nil, fmt.Errorf("prometheus: %w", err)
 	}
@@ -59,6 +59,16 @@ func Prometheus(o PrometheusOptions) (*Server, error) {
 	}
 	s.ready = func(ctx context.Context) error { return AskPrometheus(ctx, s.Addr()) }
 	return s, nil
+}
+
+// seenFrom is the path of a file as a process that works in the directory names it, which its pages then show.
+func seenFrom(dir, file string) (string, error) {
+	dir, e1 := filepath.Abs(dir)
+	file, e2 := filepath.Abs(file)
+	if err := errors.Join(e1, e2); err != nil {
+		return "", err
+	}
+	return filepath.Rel(dir, file)
 }
 
 // AskPrometheus is nil if a Prometheus says that it is ready: it has read its data and its configuration.
