@@ -27,7 +27,7 @@ var should = []string{"IngestNotFlowing", "IngestOldBatch", "IngestStale"}
 
 // graphs are the expressions of the picture of the flow.
 var graphs = []string{
-	`label_replace(sum(rate(ingest_log_end_offset[15s])), "offsets", "produced", "", "") or label_replace(sum(rate(ingest_low_watermark_offset[15s])), "offsets", "ended", "", "")`,
+	`label_replace(sum(deriv(ingest_log_end_offset[15s])), "offsets", "produced", "", "") or label_replace(sum(deriv(ingest_low_watermark_offset[15s])), "offsets", "ended", "", "")`,
 	`max by (topic) (ingest_lag_seconds)`,
 }
 
@@ -88,7 +88,7 @@ func watched(ctx context.Context, dir, out string) error {
 		return fmt.Errorf("these alerts fired: %v, and these should have: %v", names, should)
 	}
 	fmt.Fprintln(os.Stderr, "fired, and ended:", names)
-	return take(browser, page(p.Addr(), time.Since(began)+20*time.Second), "document.querySelectorAll('canvas').length >= 2", 1500, filepath.Join(out, "outage.png"))
+	return take(browser, page(p.Addr(), time.Since(began)+20*time.Second), "document.querySelectorAll('canvas').length >= 2", 1660, filepath.Join(out, "outage.png"))
 }
 
 // watch starts the programs, and a Prometheus that asks them.
