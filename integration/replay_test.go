@@ -76,6 +76,7 @@ func TestReplayBringsBackExactlyWhatIsMissing(t *testing.T) {
 	s := newScene(t)
 	s.send(20_000)
 	s.exact()
+	require.NoError(t, s.Marked(s.ctx, load.Logs)) // what is above the low watermark is not asked for
 	all := s.replay("--topic", load.Logs, "--all")
 	require.Zero(t, all.Stored+all.DeadLettered+all.Lost)
 	require.Equal(t, all.Offsets, all.Present)
@@ -97,6 +98,7 @@ func TestReplaySurvivesTheDeathOfConsumerAndWorker(t *testing.T) {
 	s := newScene(t, "BATCH_RECORDS=300") // so that the replay is many batches
 	s.send(30_000)
 	s.exact()
+	require.NoError(t, s.Marked(s.ctx, load.Logs)) // what is above the low watermark is not asked for
 	// Nothing is in flight: every batch has ended a while ago, so the quiet time may be left out here.
 	erased := s.erase("_offset % 2 = 0")
 	began := time.Now()
