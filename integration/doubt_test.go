@@ -40,6 +40,7 @@ func TestWhatIsInDoubtWhenAnAgentEndsIsStoredOnceAfterAnAudit(t *testing.T) {
 
 	audits := make([]*rig.Process, len(allTopics))
 	for i, topic := range allTopics {
+		require.NoError(t, s.Marked(s.ctx, topic))
 		audits[i], err = s.Starter("audit", "--json", "--topic", topic)
 		require.NoError(t, err)
 	}
