@@ -57,11 +57,7 @@ func (a *Activities) PlanAside(ctx context.Context, in AsideInput) (out Aside, e
 		}
 		out.Until = time.UnixMilli(ms).UTC()
 		done, err := a.madeWay(ctx, in)
-		for _, t := range in.Truncated {
-			if !slices.ContainsFunc(done, func(reason string) bool { return strings.Contains(reason, batch.KeptID(in.TopicID, t).String()) }) {
-				out.Truncated = append(out.Truncated, t)
-			}
-		}
+		out.Truncated = in.left(done)
 		return err
 	})
 	if err != nil {
@@ -159,29 +155,46 @@ func (a *Activities) KeepRows(ctx context.Context, in AsideInput) (out Kept, err
 }
 
 // NoteAside writes down that way was made, which is also how a second entry knows.
-// Exact by its token.
+// It is safe to run twice.
 func (a *Activities) NoteAside(ctx context.Context, in AsideInput) error {
-	token := batch.TokenPrefix(in.Workflow, in.Nonce) + string(ExceptionTruncated)
-	settings := driver.Context(ctx, driver.WithSettings(driver.Settings{"insert_deduplication_token": token, "async_insert": 0}))
 	err := blips(ctx, func() error {
-		b, err := a.Queries.PrepareBatch(settings, "INSERT INTO ingest_exceptions (kind, _topic, _topic_id, _partition, first, last, batch, reason)")
-		for i := 0; err == nil && i < len(in.Truncated); i++ {
-			t := in.Truncated[i]
-			reason := fmt.Sprintf("lost by an unclean election (epoch %d ended there, found under epoch %d); rows are kept under topic ID %s", t.Epoch, t.Leader, batch.KeptID(in.TopicID, t))
-			err = b.Append(string(ExceptionTruncated), in.Topic, in.TopicID.String(), t.Partition, t.End, max(t.End, t.Planned)-1, in.Workflow, reason)
-		}
-		if err == nil {
-			err = b.Send()
-		}
-		if err != nil {
-			return clickhouse.Wrap(err, "note what %s has lost", in.Topic)
-		}
-		return nil
+		return written(ctx, batch.TokenPrefix(in.Workflow, in.Nonce)+string(ExceptionTruncated),
+			func(ctx context.Context) error { return a.insertAside(ctx, in) },
+			func() (bool, error) {
+				done, err := a.madeWay(ctx, in)
+				return len(in.left(done)) == 0, err
+			})
 	})
 	if err != nil {
 		return failIn(ctx, troubleOf(err))
 	}
 	return nil
+}
+
+func (a *Activities) insertAside(ctx context.Context, in AsideInput) error {
+	b, err := a.Queries.PrepareBatch(ctx, "INSERT INTO ingest_exceptions (kind, _topic, _topic_id, _partition, first, last, batch, reason)")
+	for i := 0; err == nil && i < len(in.Truncated); i++ {
+		t := in.Truncated[i]
+		reason := fmt.Sprintf("lost by an unclean election (epoch %d ended there, found under epoch %d); rows are kept under topic ID %s", t.Epoch, t.Leader, batch.KeptID(in.TopicID, t))
+		err = b.Append(string(ExceptionTruncated), in.Topic, in.TopicID.String(), t.Partition, t.End, max(t.End, t.Planned)-1, in.Workflow, reason)
+	}
+	if err == nil {
+		err = b.Send()
+	}
+	if err != nil {
+		return clickhouse.Wrap(err, "note what %s has lost", in.Topic)
+	}
+	return nil
+}
+
+// left is the truncations of which none of the notes tells.
+func (in AsideInput) left(reasons []string) (out []batch.Truncation) {
+	for _, t := range in.Truncated {
+		if !slices.ContainsFunc(reasons, func(reason string) bool { return strings.Contains(reason, batch.KeptID(in.TopicID, t).String()) }) {
+			out = append(out, t)
+		}
+	}
+	return out
 }
 
 // AwaitRedrive is over when no redrive of the topic runs: one that took letters

@@ -134,6 +134,31 @@ func TestLettersAreCopiedWhoseTokenIsKnownAndWhoseRowsAreNot(t *testing.T) {
 	require.EqualValues(t, 3, b.looked("dead_letters", kept))
 }
 
+func TestThatWayWasMadeIsNotedWhereTheTokenIsKnownAndTheNoteIsNot(t *testing.T) {
+	b, in, _ := torn(t)
+	b.exec("INSERT INTO ingest_exceptions (kind) SETTINGS insert_deduplication_token = '" + batch.TokenPrefix(in.Workflow, in.Nonce) + "truncated' VALUES ('other')")
+	_, err := run[struct{}](b, b.NoteAside, in)
+	require.NoError(t, err)
+	plan, err := run[Aside](b, b.PlanAside, in)
+	require.NoError(t, err)
+	require.Empty(t, plan.Truncated, "a second entry for the same loss moves nothing")
+}
+
+// A batch that an operator has reset notes again what has moved since: at these offsets are other records now.
+func TestANoteThatWasMovedAsideIsNotWrittenAgain(t *testing.T) {
+	b, in, kept := torn(t)
+	n := NoteInput{Job: b.job(0), Kind: ExceptionLost, Reason: "test"}
+	n.Ranges = batch.Ranges{{Partition: 1, First: 80, Last: 119}, {Partition: 1, First: 130, Last: 139}}
+	_, err := run[any](b, b.Note, n)
+	require.NoError(t, err)
+	b.makeWay(in)
+	_, err = run[any](b, b.Note, n)
+	require.NoError(t, err)
+	require.Equal(t, 2, b.count("SELECT count() FROM ingest_exceptions WHERE reason = 'test'"))
+	require.Equal(t, 1, b.count("SELECT count() FROM ingest_exceptions WHERE reason = 'test' AND _topic_id = ? AND first = 80 AND last = 99", b.id.String()))
+	require.Equal(t, 1, b.count("SELECT count() FROM ingest_exceptions WHERE reason = 'test' AND _topic_id = ? AND first = 130", kept.String()))
+}
+
 func TestAnAuditTellsOfRecordsThatAreKeptAsideAndMissesNewOnes(t *testing.T) {
 	b := setup(t)
 	b.produce(100, 1000)

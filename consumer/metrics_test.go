@@ -38,6 +38,17 @@ ingest_completed_offsets_total{place="stored",topic="logs"} 6
 	}
 }
 
+// Workers of versions before count dead letters that were redriven while the batch was open as fewer than none.
+func TestBooksBelowNothingDoNotEndThePlanning(t *testing.T) {
+	m := newMetrics(prometheus.NewPedanticRegistry(), []string{"logs"})
+	o := m.observer("logs", func(string) (time.Duration, bool) { return 0, false })
+	require.NotPanics(t, func() {
+		o.Completed(batch.Batch{}, batch.Outcome{Offsets: 10, Stored: 10, Present: 2, DeadLettered: -2})
+	})
+	require.InDelta(t, 10, testutil.ToFloat64(m.completed.WithLabelValues("logs", "stored")), 0)
+	require.Zero(t, testutil.ToFloat64(m.completed.WithLabelValues("logs", "dead_letters")))
+}
+
 // sum is of what a histogram has observed.
 func sum(t *testing.T, reg prometheus.Gatherer, name string) float64 {
 	t.Helper()

@@ -78,7 +78,7 @@ func (m *planned) observer(topic string, lasted func(id string) (time.Duration, 
 		Lost: func(b batch.Batch) { m.lost.WithLabelValues(topic).Add(float64(b.Lost.Len())) },
 		Completed: func(b batch.Batch, o batch.Outcome) {
 			for place, n := range map[string]int64{"stored": o.Stored, "present": o.Present, "dead_letters": o.DeadLettered, "skipped": o.Skipped, "lost": o.Lost, "hole": o.Holes} {
-				m.completed.WithLabelValues(topic, place).Add(float64(n))
+				m.completed.WithLabelValues(topic, place).Add(float64(max(0, n))) // a counter that is told to go back ends the program
 			}
 			m.records.WithLabelValues(topic).Observe(float64(o.Offsets - o.Holes - o.Lost))
 			m.bytes.WithLabelValues(topic).Observe(float64(o.Bytes))

@@ -35,13 +35,24 @@ func NewReading(reg prometheus.Registerer, life time.Duration, name, help string
 
 // Set shows a value that was read just now.
 func (r *Reading) Set(value float64, labels ...string) {
+	labels = valid(labels)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.by[strings.Join(labels, "\xff")] = read{labels: slices.Clone(labels), value: value, at: time.Now()}
+	r.by[strings.Join(labels, "\xff")] = read{labels: labels, value: value, at: time.Now()}
+}
+
+// valid is labels as Prometheus takes them: one that is not UTF-8, as a name in ClickHouse may be, would make an error of all metrics.
+func valid(labels []string) []string {
+	out := make([]string, len(labels))
+	for n, l := range labels {
+		out[n] = strings.ToValidUTF8(l, "\uFFFD")
+	}
+	return out
 }
 
 // Forget shows nothing of the series whose labels begin with these any more.
 func (r *Reading) Forget(labels ...string) {
+	labels = valid(labels)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for k, v := range r.by {

@@ -38,3 +38,11 @@ func TestAReadingForgetsASeriesOrAllOfATopic(t *testing.T) {
 	r.Forget()
 	require.Zero(t, testutil.CollectAndCount(r))
 }
+
+func TestANameThatIsNotUTF8IsShownAsWellAsItCan(t *testing.T) {
+	r := NewReading(prometheus.NewRegistry(), time.Minute, "x", "X.", "table")
+	r.Set(1, "a\xff")
+	require.NoError(t, testutil.CollectAndCompare(r, strings.NewReader("# HELP x X.\n# TYPE x gauge\nx{table=\"a\uFFFD\"} 1\n")))
+	r.Forget("a\xff")
+	require.Zero(t, testutil.CollectAndCount(r))
+}

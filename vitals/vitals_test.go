@@ -235,3 +235,11 @@ func TestAReadingEndsWithItsContext(t *testing.T) {
 		t.Fatal("it goes on")
 	}
 }
+
+// ClickHouse takes any bytes for a name, and Prometheus' client none that are not UTF-8 for a label.
+func TestATableWhoseNameIsNotUTF8HidesNoMetric(t *testing.T) {
+	o := observe(t, life)
+	o.exec("CREATE TABLE `a\xff` (n Int8) ENGINE = MergeTree ORDER BY n")
+	o.round(t.Context(), o.conn)
+	require.Zero(t, o.value("table_rows", "a\uFFFD"))
+}

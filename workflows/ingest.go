@@ -231,6 +231,9 @@ func (i *ingest) balance(seen activities.Seen, ins activities.Inserted, routed a
 		DeadLettered: seen.Dead - i.first.Dead + routed.Count + i.refused.Len(),
 		Turns:        i.out.Turns, Retries: i.out.Retries, Decisions: i.out.Decisions,
 	}
+	if o.DeadLettered < 0 { // a redrive has stored what the first look found among them: that is present, and not of this batch
+		o.Stored, o.DeadLettered = o.Stored+o.DeadLettered, 0
+	}
 	i.out, i.balanced = o, o.Balanced()
 }
 

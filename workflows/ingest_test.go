@@ -443,3 +443,19 @@ func TestABatchThatWasStartedAgainWaitsOutWhatItsLastRunSent(t *testing.T) {
 	require.GreaterOrEqual(t, w.env.Now().Sub(w.settled[0]), activities.Quiet)
 	require.Len(t, w.stored, 10)
 }
+
+func TestWhatARedriveStoredMeanwhileWasPresent(t *testing.T) {
+	w := newWorld(t)
+	w.dead[7], w.dead[8] = true, true
+	w.insert = []func(activities.InsertInput) error{outage(true), func(activities.InsertInput) error {
+		for _, o := range []int64{7, 8} {
+			delete(w.dead, o)
+			w.stored[o] = true
+		}
+		return problem(activities.Trouble{Class: activities.Expired, Name: "LOOK_EXPIRED", Message: "old"})
+	}}
+	o := w.run(t)
+	require.EqualValues(t, 2, o.Present)
+	require.EqualValues(t, 8, o.Stored)
+	require.Zero(t, o.DeadLettered)
+}

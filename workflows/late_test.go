@@ -250,3 +250,29 @@ func TestABlockThatIsThereInPartIsNoViewsFaultWithoutAView(t *testing.T) {
 	w.finish(t, wide())
 	require.Less(t, w.env.Now().Sub(began), 2*time.Hour)
 }
+
+// An insert whose quorum came late is sent again, and acknowledged; then the server is away until the look has expired. The views have the
+// rows of that block: whoever was asked to fill them would double those.
+func TestWhatWasSentAgainWithSuccessIsNobodysToFill(t *testing.T) {
+	late := func(w *world) func(activities.InsertInput) error {
+		return func(in activities.InsertInput) error {
+			each(in.Ranges.Slice(0, 100), func(o int64) { w.stored[o] = true })
+			return problem(activities.Trouble{Class: activities.Outage, Code: 319, Name: "UNKNOWN_STATUS_OF_INSERT", Message: "late", Block: 100, Progress: activities.Progress{Doubt: true}})
+		}
+	}
+	behind := func(class activities.Class, name string) func(activities.InsertInput) error {
+		return func(activities.InsertInput) error {
+			return problem(activities.Trouble{Class: class, Name: name, Message: "the second block", Block: 100, Progress: activities.Progress{Done: 100, Stored: 100, Doubt: true}})
+		}
+	}
+	for version, want := range map[workflow.Version][]string{1: {"waiting", "stored"}, workflow.DefaultVersion: {"waiting", "blocked", "stored"}} {
+		w := newWorld(t)
+		w.env.OnGetVersion("wait-for-replicas-20261127", workflow.DefaultVersion, workflow.Version(1)).Return(workflow.Version(1))
+		w.env.OnGetVersion("forget-fault-20261127", workflow.DefaultVersion, workflow.Version(1)).Return(version)
+		w.insert = []func(activities.InsertInput) error{late(w), behind(activities.Outage, "UNREACHABLE"), behind(activities.Expired, "LOOK_EXPIRED")}
+		w.decide(24*time.Hour, Decision{Verb: Accept})
+		o := w.finish(t, wide())
+		require.EqualValues(t, 200, o.Stored)
+		require.Equal(t, want, w.states, "a batch that began under version %d", version)
+	}
+}

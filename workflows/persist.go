@@ -119,6 +119,7 @@ var ofReplicas = []int{242, 285, 319, 999}
 // code says. When something that nobody answered may still land, that has to be
 // over before a record is called bad.
 func (i *ingest) judge(ctx workflow.Context, in activities.InsertInput, t *activities.Trouble) error {
+	i.behind(ctx, in.From.Done)
 	if t.Code == 0 || t.Code == sameQuery || t.Block == 0 || !t.Progress.Doubt {
 		return nil
 	}
@@ -150,6 +151,15 @@ func (i *ingest) judge(ctx workflow.Context, in activities.InsertInput, t *activ
 		t.Class, i.doubt = activities.Expired, true
 	}
 	return nil
+}
+
+// behind forgets a view's fault when its block was acknowledged, so that the rows are in the view as well: whoever was asked about it when the
+// look has expired would fill it a second time.
+func (i *ingest) behind(ctx workflow.Context, done int64) {
+	if i.view != nil && done > i.view.at && workflow.GetVersion(ctx, "forget-fault-20261127", workflow.DefaultVersion, 1) != workflow.DefaultVersion {
+		i.view = nil
+		i.drop(Accept)
+	}
 }
 
 // filled waits for the operator's word that a view, to which the rows can no
