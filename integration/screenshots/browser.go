@@ -15,6 +15,7 @@ import (
 
 const (
 	width = 1300 // what a page of documentation shows without shrinking letters too much
+	wide  = 1800 // what shows whole command lines
 	// pageTimeout bounds one picture. A page is there in two seconds; a first
 	// start of the browser on a busy machine takes longer.
 	pageTimeout = time.Minute
@@ -87,7 +88,7 @@ func setUp(ctx context.Context, ui string) error {
 }
 
 // take opens a page, waits until it shows what it has to, and writes what is to be seen.
-func take(ctx context.Context, page, shows string, height int64, file string) error {
+func take(ctx context.Context, page, shows string, width, height int64, file string) error {
 	err := do(ctx,
 		chromedp.EmulateViewport(width, height),
 		chromedp.Navigate(page),

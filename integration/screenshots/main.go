@@ -158,10 +158,10 @@ func shoot(ctx context.Context, dir, ui, out string, s scene) error {
 	}
 	workflows := ui + "/namespaces/default/workflows"
 	shows := fmt.Sprintf("document.querySelectorAll('table tbody tr').length >= %d", s.batches)
-	if err := take(ctx, workflows+"?query="+url.QueryEscape(trouble), shows, 650, filepath.Join(out, "batches.png")); err != nil {
+	if err := take(ctx, workflows+"?query="+url.QueryEscape(trouble), shows, width, 650, filepath.Join(out, "batches.png")); err != nil {
 		return err
 	}
 	page := workflows + "/" + url.PathEscape(s.blocked.ID) + "/" + s.blocked.Run + "/user-metadata"
 	shows = "document.getElementById('user-metadata-current-details') !== null && document.querySelectorAll('iframe').length >= 2"
-	return take(ctx, page, shows, 880, filepath.Join(out, "blocked.png"))
+	return take(ctx, page, shows, wide, 880, filepath.Join(out, "blocked.png"))
 }
