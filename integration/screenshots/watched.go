@@ -88,7 +88,7 @@ func watched(ctx context.Context, dir, out string) error {
 		return fmt.Errorf("these alerts fired: %v, and these should have: %v", names, should)
 	}
 	fmt.Fprintln(os.Stderr, "fired, and ended:", names)
-	return take(browser, page(p.Addr(), time.Since(began)+20*time.Second), "document.querySelectorAll('canvas').length >= 2", width, 1660, filepath.Join(out, "outage.png"))
+	return take(browser, page(p.Addr(), time.Since(began)+20*time.Second), "document.querySelectorAll('canvas').length >= 2", width, 1880, filepath.Join(out, "outage.png"))
 }
 
 // watch starts the programs, and a Prometheus that asks them.
