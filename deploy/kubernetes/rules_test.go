@@ -198,6 +198,7 @@ func TestPrometheusKnowsThePodsByTheJobsOfTheAlerts(t *testing.T) {
 		m := all["ServiceMonitor/prod-ai-backlog-ingest-"+program].(*monitoring.ServiceMonitor)
 		require.Equal(t, "job", m.Spec.Endpoints[0].RelabelConfigs[0].TargetLabel)
 		require.Equal(t, "ingest-"+program, *m.Spec.Endpoints[0].RelabelConfigs[0].Replacement)
+		require.True(t, *m.Spec.ScrapeNativeHistograms, "as deploy/prometheus/prometheus.yml has it")
 	}
 }
 
