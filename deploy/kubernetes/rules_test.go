@@ -144,6 +144,12 @@ func TestProgramsAreToldOnlyWhatTheREADMEKnows(t *testing.T) {
 		{"config": map[string]any{"KAFKA_SERVER": "one letter short"}},
 		{"config": map[string]any{"CLICKHOUSE_PASSWORD": "belongs to secrets"}},
 		{"secrets": map[string]any{"values": map[string]any{"PASSWORD": "x"}}},
+		{"config": map[string]any{"TEMPORAL_ADDRESS": "without-a-port"}},
+		{"config": map[string]any{"TEMPORAL_ADDRESS": "a:7233,b:7233"}},
+		{"config": map[string]any{"KAFKA_SERVERS": "kafka-1"}}, // whose 1 is no port
+		{"config": map[string]any{"KAFKA_SERVERS": "kafka-1:9092,kafka-2"}},
+		{"config": map[string]any{"KAFKA_SERVERS": "kafka-1:9092, kafka-2:9092"}},
+		{"worker": map[string]any{"config": map[string]any{"TEMPORAL_ADDRESS": "2001:db8::7"}}},
 		{"worker": map[string]any{"memoryMiB": 100}},
 		{"worker": map[string]any{"terminationGracePeriodSeconds": 5}},
 		{"worker": map[string]any{"keda": map[string]any{"enabled": true}}}, // beside the autoscaler
