@@ -132,7 +132,8 @@ func TestProbesAskThePortThatTheProgramsListenOn(t *testing.T) {
 }
 
 func TestProgramsAreToldOnlyWhatTheREADMEKnows(t *testing.T) {
-	known := append(readmetest.Names(t), "GOMEMLIMIT") // which Go's runtime reads
+	known := append(readmetest.Names(t), sampling...)
+	known = append(known, "GOMEMLIMIT") // which Go's runtime reads
 	for _, file := range cases(t) {
 		for _, d := range deployments(objects(t, file)) {
 			for name := range variables(containerOf(d)) {
@@ -167,6 +168,7 @@ func TestEachProgramHasItsOwnOverTheCommonConfiguration(t *testing.T) {
 		require.Equal(t, "ingest-passwords", c.EnvFrom[0].SecretRef.Name)
 		require.Equal(t, "true", got[c.Name]["CLICKHOUSE_SECURE"])
 		require.Equal(t, "9440", got[c.Name]["CLICKHOUSE_PORT"])
+		require.Equal(t, "0.01", got[c.Name]["OTEL_TRACES_SAMPLER_ARG"])
 	}
 	require.Equal(t, "67108864", got["consumer"]["BATCH_BYTES"])
 	require.NotContains(t, got["worker"], "BATCH_BYTES")

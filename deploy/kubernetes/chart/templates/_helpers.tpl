@@ -61,7 +61,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- define "ingest.env" -}}
 {{- range $k, $v := mergeOverwrite (dict) .root.Values.config .values.config }}
 - name: {{ $k }}
-  {{- if kindIs "float64" $v }}{{ $v = int64 $v }}{{ end }} {{- /* else 67108864 is 6.7108864e+07 */}}
+  {{- if and (kindIs "float64" $v) (eq (floor $v) $v) }}{{ $v = int64 $v }}{{ end }} {{- /* else 67108864 is 6.7108864e+07 */}}
   value: {{ $v | toString | quote }}
 {{- end }}
 - name: METRICS_ADDR
