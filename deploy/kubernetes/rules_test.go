@@ -2,6 +2,9 @@ package kubernetes
 
 import (
 	"encoding/json"
+	"fmt"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -132,7 +135,8 @@ func TestProbesAskThePortThatTheProgramsListenOn(t *testing.T) {
 }
 
 func TestProgramsAreToldOnlyWhatTheREADMEKnows(t *testing.T) {
-	known := append(readmetest.Names(t), "GOMEMLIMIT") // which Go's runtime reads
+	known := append(readmetest.Names(t), sampling...)
+	known = append(known, "GOMEMLIMIT") // which Go's runtime reads
 	for _, file := range cases(t) {
 		for _, d := range deployments(objects(t, file)) {
 			for name := range variables(containerOf(d)) {
@@ -144,6 +148,12 @@ func TestProgramsAreToldOnlyWhatTheREADMEKnows(t *testing.T) {
 		{"config": map[string]any{"KAFKA_SERVER": "one letter short"}},
 		{"config": map[string]any{"CLICKHOUSE_PASSWORD": "belongs to secrets"}},
 		{"secrets": map[string]any{"values": map[string]any{"PASSWORD": "x"}}},
+		{"config": map[string]any{"TEMPORAL_ADDRESS": "without-a-port"}},
+		{"config": map[string]any{"TEMPORAL_ADDRESS": "a:7233,b:7233"}},
+		{"config": map[string]any{"KAFKA_SERVERS": "kafka-1"}}, // whose 1 is no port
+		{"config": map[string]any{"KAFKA_SERVERS": "kafka-1:9092,kafka-2"}},
+		{"config": map[string]any{"KAFKA_SERVERS": "kafka-1:9092, kafka-2:9092"}},
+		{"worker": map[string]any{"config": map[string]any{"TEMPORAL_ADDRESS": "2001:db8::7"}}},
 		{"worker": map[string]any{"memoryMiB": 100}},
 		{"worker": map[string]any{"terminationGracePeriodSeconds": 5}},
 		{"worker": map[string]any{"keda": map[string]any{"enabled": true}}}, // beside the autoscaler
@@ -161,6 +171,7 @@ func TestEachProgramHasItsOwnOverTheCommonConfiguration(t *testing.T) {
 		require.Equal(t, "ingest-passwords", c.EnvFrom[0].SecretRef.Name)
 		require.Equal(t, "true", got[c.Name]["CLICKHOUSE_SECURE"])
 		require.Equal(t, "9440", got[c.Name]["CLICKHOUSE_PORT"])
+		require.Equal(t, "0.01", got[c.Name]["OTEL_TRACES_SAMPLER_ARG"])
 	}
 	require.Equal(t, "67108864", got["consumer"]["BATCH_BYTES"])
 	require.NotContains(t, got["worker"], "BATCH_BYTES")
@@ -188,7 +199,68 @@ func TestPodsReachWhatTheyAreConfiguredFor(t *testing.T) {
 			ports = append(ports, p.Port.String())
 		}
 	}
-	require.ElementsMatch(t, []string{"53", "53", "9093", "9094", "9440", "19440", "19441", "7233", "4317", "4318"}, ports)
+	require.ElementsMatch(t, []string{"53", "53", "9093", "9094", "9440", "19440", "19441", "7233", "4317", "4318", "9464"}, ports)
+}
+
+// One that stands by is asked too, so every pod may ask and be asked by each of the release, and by no pod of another release for it.
+func TestPodsReadTheMetricsOfTheirOwnRelease(t *testing.T) {
+	for _, file := range cases(t) {
+		all := objects(t, file)
+		for _, o := range all {
+			p, ok := o.(*networkingv1.NetworkPolicy)
+			if !ok {
+				continue
+			}
+			var out []networkingv1.NetworkPolicyPeer
+			for _, e := range p.Spec.Egress {
+				if e.Ports != nil && e.Ports[0].Port.IntValue() == 9464 {
+					require.Len(t, e.Ports, 1)
+					out = e.To
+				}
+			}
+			require.Len(t, out, 1, file)
+			in := p.Spec.Ingress[0].From
+			for _, peer := range []networkingv1.NetworkPolicyPeer{out[0], in[len(in)-1]} {
+				require.Nil(t, peer.NamespaceSelector)
+				for _, d := range deployments(all) {
+					pod := labels.Set(d.Spec.Template.Labels)
+					require.True(t, selects(t, peer.PodSelector, pod), d.Name)
+					require.False(t, selects(t, peer.PodSelector, labels.Merge(pod, labels.Set{"app.kubernetes.io/instance": "another"})))
+				}
+			}
+		}
+	}
+}
+
+// What NOTES says is pasted: starter status asks services that are there, on their port.
+func TestTheNotesAskServicesThatAreThere(t *testing.T) {
+	for _, file := range cases(t) {
+		texts, err := render(valuesOf(t, file))
+		require.NoError(t, err)
+		notes := texts["ai-backlog-ingest/templates/NOTES.txt"]
+		m := regexp.MustCompile(`starter status --metrics (\S+)\n`).FindStringSubmatch(notes)
+		require.Len(t, m, 2, notes)
+		all := objects(t, file)
+		asked := strings.Split(m[1], ",")
+		require.Len(t, asked, 2)
+		for _, addr := range asked {
+			host, port, _ := strings.Cut(addr, ":")
+			s, ok := all["Service/"+host].(*corev1.Service)
+			require.True(t, ok, "%s of %s", host, file)
+			require.Equal(t, corev1.ClusterIPNone, s.Spec.ClusterIP, "its name is every pod's address")
+			require.Equal(t, port, fmt.Sprint(s.Spec.Ports[0].Port))
+		}
+		if file == "" {
+			readme, err := os.ReadFile("../README.md")
+			require.NoError(t, err)
+			require.Contains(t, string(readme), "starter status --metrics "+strings.ReplaceAll(m[1], "prod-", "ingest-"), "whose release is called ingest")
+		}
+		topic := "ai_backlog_logs"
+		if strings.HasSuffix(file, "keda.yaml") {
+			topic = "my_logs"
+		}
+		require.Contains(t, notes, "for topic in "+topic+" ai_backlog_metrics ai_backlog_events; do", file)
+	}
 }
 
 // The names of jobs are those of deploy/prometheus/prometheus.yml.
@@ -198,6 +270,7 @@ func TestPrometheusKnowsThePodsByTheJobsOfTheAlerts(t *testing.T) {
 		m := all["ServiceMonitor/prod-ai-backlog-ingest-"+program].(*monitoring.ServiceMonitor)
 		require.Equal(t, "job", m.Spec.Endpoints[0].RelabelConfigs[0].TargetLabel)
 		require.Equal(t, "ingest-"+program, *m.Spec.Endpoints[0].RelabelConfigs[0].Replacement)
+		require.True(t, *m.Spec.ScrapeNativeHistograms, "as deploy/prometheus/prometheus.yml has it")
 	}
 }
 

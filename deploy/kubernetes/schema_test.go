@@ -5,12 +5,16 @@ import (
 	"encoding/json"
 	"flag"
 	"os"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/ai-backlog/ingest/deploy/readmetest"
 )
+
+// sampling are OpenTelemetry's variables that docs/operations.md advises, beside the README's.
+var sampling = []string{"OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"}
 
 var update = flag.Bool("update", false, "write the README's variables into values.schema.json")
 
@@ -31,6 +35,8 @@ func TestTheSchemaKnowsTheVariablesOfTheREADME(t *testing.T) {
 			config = append(config, v.Name)
 		}
 	}
+	config = append(config, sampling...)
+	slices.Sort(config)
 	at(schema, "$defs", "config")["propertyNames"] = map[string]any{"enum": config}
 	at(schema, "properties", "secrets", "properties", "values")["propertyNames"] = map[string]any{"enum": secrets}
 	var want bytes.Buffer

@@ -23,6 +23,8 @@ func TestUnitsHaveNoRightsAndEndInTime(t *testing.T) {
 	for _, file := range units(t) {
 		text, err := os.ReadFile(file)
 		require.NoError(t, err)
+		program := strings.TrimSuffix(strings.TrimPrefix(file, "ai-backlog-"), ".service")
+		require.Contains(t, string(text), "\nEnvironmentFile=-/etc/ai-backlog-ingest/"+program+".env\n", "both cannot listen on one METRICS_ADDR")
 		for _, line := range []string{
 			"EnvironmentFile=/etc/ai-backlog-ingest/env", "Restart=always", "TimeoutStopSec=30s", "DynamicUser=yes", "NoNewPrivileges=yes", "ProtectSystem=strict",
 			"CapabilityBoundingSet=", "SystemCallFilter=@system-service", "MemoryDenyWriteExecute=yes", "WantedBy=multi-user.target",

@@ -22,10 +22,15 @@
 {{- else }}{{ $image.repository }}:{{ default .root.Chart.AppVersion $image.tag }}{{ end }}
 {{- end }}
 
+{{- /* What selects the pods of the release. */ -}}
+{{- define "ingest.release" -}}
+app.kubernetes.io/name: {{ include "ingest.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
 {{- /* What selects the pods of a program; it must never change. Call with root and program. */ -}}
 {{- define "ingest.selector" -}}
-app.kubernetes.io/name: {{ include "ingest.name" .root }}
-app.kubernetes.io/instance: {{ .root.Release.Name }}
+{{ include "ingest.release" .root }}
 app.kubernetes.io/component: {{ .program }}
 {{- end }}
 
@@ -35,6 +40,11 @@ app.kubernetes.io/part-of: {{ include "ingest.name" .root }}
 app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{- define "ingest.topics" -}}
+{{- $c := .Values.config }}
+{{- list (default "ai_backlog_logs" $c.TOPIC_LOGS) (default "ai_backlog_metrics" $c.TOPIC_METRICS) (default "ai_backlog_events" $c.TOPIC_EVENTS) | join " " }}
 {{- end }}
 
 {{- /* The ports of the three servers, and of a collector of traces, as config names them. */ -}}
@@ -61,7 +71,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- define "ingest.env" -}}
 {{- range $k, $v := mergeOverwrite (dict) .root.Values.config .values.config }}
 - name: {{ $k }}
-  {{- if kindIs "float64" $v }}{{ $v = int64 $v }}{{ end }} {{- /* else 67108864 is 6.7108864e+07 */}}
+  {{- if and (kindIs "float64" $v) (eq (floor $v) $v) }}{{ $v = int64 $v }}{{ end }} {{- /* else 67108864 is 6.7108864e+07 */}}
   value: {{ $v | toString | quote }}
 {{- end }}
 - name: METRICS_ADDR
