@@ -140,8 +140,9 @@ licenses: ## List the licences of what is linked into the programs (docs/license
 	cd deploy && go run ./licenses
 
 .PHONY: clean
-clean: ## Remove what was built here
-	rm -rf bin
+clean: ## Remove what was built here, bin and dist
+	rm -rf bin dist
+	@echo 'The data of make up stay in .devstack: delete it to begin anew.'
 	@echo 'What tests and checks keep for the next run is in $(CACHE).'
 
 .PHONY: $(DEVSTACK)

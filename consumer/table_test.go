@@ -25,6 +25,5 @@ func TestTheTableOfMetricsHasThoseOfTheKafkaClient(t *testing.T) {
 		require.NoError(t, err)
 		t.Cleanup(cl.Close)
 	}, "kafka_read_time_seconds", "kafka_read_wait_seconds", "kafka_write_time_seconds", "kafka_write_wait_seconds", "kafka_produce_batches_total",
-		"kafka_fetch_batches_total", "kafka_fetch_records_total", "kafka_fetch_compressed_bytes_total", "kafka_fetch_uncompressed_bytes_total",
-		"kafka_buffered_fetch_records_total", "kafka_buffered_fetch_bytes")
+		"kafka_fetch_batches_total", "kafka_fetch_records_total", "kafka_fetch_compressed_bytes_total", "kafka_fetch_uncompressed_bytes_total")
 }

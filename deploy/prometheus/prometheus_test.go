@@ -79,6 +79,18 @@ func TestEveryAlertSaysHowBadItIsWhatToRunAndWhereToRead(t *testing.T) {
 	}
 }
 
+func TestTheSectionOfEveryAlertBeginsWithItsNameAndIsInTheTableOfSymptoms(t *testing.T) {
+	text, err := os.ReadFile("../../docs/operations.md")
+	require.NoError(t, err)
+	symptoms, _, _ := strings.Cut(string(text), "\n## ")
+	for _, r := range rules(t) {
+		_, anchor, _ := strings.Cut(r.Annotations["runbook_url"], "#")
+		require.Contains(t, symptoms, "(#"+anchor+")", r.Alert)
+		begins := regexp.MustCompile(`(?im)^## ` + strings.ReplaceAll(anchor, "-", " ") + `\n\n\*\*See\.\*\* The alert .` + r.Alert + `\b`)
+		require.True(t, begins.Match(text), "the section %s does not begin with the alert %s", anchor, r.Alert)
+	}
+}
+
 // anchors are those that GitHub gives to the headings of a page.
 func anchors(t *testing.T, page string) (all []string) {
 	t.Helper()

@@ -38,6 +38,9 @@ func Check(t *testing.T, section, prefix string, register func(prometheus.Regist
 	for _, f := range families {
 		series[f.GetName()] = f
 	}
+	for _, name := range off {
+		require.NotContains(t, series, name, "it is served: the table has to have it")
+	}
 	table := "| metric | type | labels | unit | says |\n|---|---|---|---|---|\n"
 	for _, r := range c.sorted(prefix, off) {
 		if strings.HasPrefix(r.name, Ours) {
