@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -12,10 +13,17 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	taskqueue "go.temporal.io/api/taskqueue/v1"
 	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+	sdk "go.temporal.io/sdk/temporal"
 	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/ai-backlog/ingest/batch"
+	"github.com/ai-backlog/ingest/frontend/frontendtest"
+	"github.com/ai-backlog/ingest/workflows"
 )
 
 // program answers /metrics with its texts in turn, and with the last one from then on. Its address is answered.
@@ -238,6 +246,46 @@ func TestStatusTellsWhatItCouldNotReachInOneLineEach(t *testing.T) {
 		require.ErrorContains(t, err, "give host:port of each program")
 		require.Equal(t, 2, exitCode(err))
 	}
+}
+
+func TestStatusCountsBatchesOfItsGroupOnly(t *testing.T) {
+	frontendtest.Needed(t)
+	c, err := dialTemporal(t.Context())
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	topic := "t-" + uuid.NewString()
+	for _, group := range []string{"g", "g-2", "other"} {
+		id := batch.ID(group, topic, batch.TopicID{}, 1)
+		_, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{
+			ID: id, TaskQueue: topic, TypedSearchAttributes: sdk.NewSearchAttributes(workflows.AttributeTopic.ValueSet(topic)),
+		}, "Ingest")
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = c.TerminateWorkflow(context.Background(), id, "", "the test is over") })
+	}
+	batches := func(group string) int {
+		w := &watching{group: group}
+		defer w.close()
+		var o overview
+		open, err := w.ask(t.Context(), &o)
+		require.NoError(t, err)
+		n := 0
+		for _, r := range open {
+			if r.Topic == topic {
+				n++
+			}
+		}
+		return n
+	}
+	require.Eventually(t, func() bool { return batches("") == 3 }, 20*time.Second, 100*time.Millisecond)
+	require.Equal(t, 1, batches("g"))
+
+	t.Setenv("KAFKA_GROUP_ID", "g")
+	t.Setenv("TOPIC_LOGS", topic)
+	out, _, _ := starter(t, "", "status", "--json", "--metrics", "127.0.0.1:1")
+	var o overview
+	require.NoError(t, json.Unmarshal([]byte(out), &o))
+	require.Equal(t, topic, o.Topics[0].Topic)
+	require.Equal(t, map[string]int{"running": 1}, o.Topics[0].Batches)
 }
 
 func TestWatchDrawsInPlaceOnATerminalOnly(t *testing.T) {

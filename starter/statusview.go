@@ -50,6 +50,7 @@ type topicOverview struct {
 // watching is what a status keeps between two looks.
 type watching struct {
 	topics, metrics []string
+	group           string // whose batches count
 	readings        []reading
 	temporal        *temporal
 }
@@ -154,7 +155,7 @@ func (w *watching) ask(ctx context.Context, o *overview) ([]row, error) {
 		}
 		w.temporal = &c
 	}
-	queries, err := batchesFlags{state: "running"}.queries()
+	queries, err := batchesFlags{state: "running", group: w.group}.queries()
 	if err != nil {
 		return nil, err
 	}
