@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -201,7 +202,7 @@ ingest_topic_retention_seconds{topic="logs"} +Inf
 func TestATopicWhosePlannerDoesNotKnowWhereItStandsIsNotSaidToFlow(t *testing.T) {
 	const blind = "# TYPE ingest_planner gauge\ningest_planner{topic=\"logs\"} 1\n# TYPE ingest_completed_offsets_total counter\ningest_completed_offsets_total{place=\"stored\",topic=\"logs\"} 7\n"
 	addr := program(t, blind)
-	w := &watching{topics: []string{"logs"}, metrics: []string{addr}}
+	w := &watching{topics: []string{"logs"}, metrics: []string{addr}, lookup: net.DefaultResolver.LookupNetIP}
 	w.read(t.Context())
 	w.read(t.Context())
 	o := w.together(overview{At: time.Now(), Problems: []problem{}, Unknown: []string{}, Workers: []string{"1@a"}}, nil, nil)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -51,6 +52,7 @@ type topicOverview struct {
 type watching struct {
 	topics, metrics []string
 	group           string // whose batches count
+	lookup          lookup
 	readings        []reading
 	temporal        *temporal
 }
@@ -63,7 +65,7 @@ func (w *watching) close() {
 
 // read adds a reading, and drops those that are too old to compare with.
 func (w *watching) read(ctx context.Context) {
-	now := readMetrics(ctx, w.metrics)
+	now := readMetrics(ctx, everywhere(ctx, w.lookup, w.metrics))
 	w.readings = append(w.readings, now)
 	for len(w.readings) > 2 && now.at.Sub(w.readings[1].at) >= smooth {
 		w.readings = w.readings[1:]
@@ -83,10 +85,8 @@ func (w *watching) together(o overview, open []row, err error) overview {
 	if err != nil {
 		o.Unknown = append(o.Unknown, err.Error())
 	}
-	for _, addr := range w.metrics {
-		if err := s.to.errs[addr]; err != nil {
-			o.Unknown = append(o.Unknown, fmt.Sprintf("no metrics at %s: %v (--metrics)", addr, err))
-		}
+	for _, addr := range slices.Sorted(maps.Keys(s.to.errs)) {
+		o.Unknown = append(o.Unknown, fmt.Sprintf("no metrics at %s: %v (--metrics)", addr, s.to.errs[addr]))
 	}
 	topics := slices.Clone(w.topics)
 	for _, r := range open {
