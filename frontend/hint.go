@@ -28,7 +28,7 @@ func denied(err error) bool {
 	return code == codes.PermissionDenied || code == codes.Unauthenticated
 }
 
-// Hint adds which setting to look at to a refusal and to an error of TLS. Any other stays as it is.
+// Hint adds which setting to look at to a refusal, to an error of TLS, and to a host that is not. Any other stays as it is.
 func Hint(err error) error {
 	if err == nil {
 		return nil
@@ -41,6 +41,8 @@ func Hint(err error) error {
 	case strings.Contains(text, "error reading server preface"), strings.Contains(text, "broken pipe"),
 		strings.Contains(text, "connection reset by peer"): // a reset overtakes the alert that would say why
 		do = "if it lasts, check TEMPORAL_TLS and TEMPORAL_TLS_CLIENT_CERT_PATH"
+	case strings.Contains(text, "no children to pick from"): // gRPC's words, when DNS had no answer
+		do = "check TEMPORAL_ADDRESS: its host was not found"
 	}
 	if do == "" {
 		return err

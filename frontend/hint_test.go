@@ -4,12 +4,21 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
+
+// What a dial says is the client's, whose words may change.
+func TestAHostThatIsNotIsToldByItsVariable(t *testing.T) {
+	_, err := client.DialContext(t.Context(), client.Options{HostPort: "nowhere.invalid:7233", ConnectionOptions: client.ConnectionOptions{GetSystemInfoTimeout: 5 * time.Second}})
+	require.ErrorContains(t, Hint(err), "check TEMPORAL_ADDRESS: its host was not found")
+	require.False(t, Refused(err))
+}
 
 func TestARefusalOfTemporalSaysWhatToCheck(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -58,15 +58,8 @@ func (s *scene) says(metrics string, is func(overview) bool) (o overview, code i
 func TestStatusTellsWhetherDataFlowsAndNamesTheCommandThatShowsWhyNot(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
-	s.consumer.Stop()
-	consumer := s.watched()
-	worker, err := s.Worker(rig.MetricsAnywhere)
-	require.NoError(t, err)
-	s.worker.Stop()
-	s.worker, s.consumer = worker, consumer
-	require.NoError(t, s.AwaitLog(s.ctx, worker, "worker is ready"))
-	require.NoError(t, s.AwaitLog(s.ctx, consumer, "metrics are served"))
-	metrics := consumer.MetricsAddr() + "," + worker.MetricsAddr()
+	metrics := s.measured()
+	consumer := s.consumer.MetricsAddr()
 
 	stop := s.keepSending(200)
 	o, code, out := s.says(metrics, func(o overview) bool {
@@ -76,7 +69,7 @@ func TestStatusTellsWhetherDataFlowsAndNamesTheCommandThatShowsWhyNot(t *testing
 	require.Zero(t, code, out)
 	require.Len(t, o.Topics, 3)
 	for _, topic := range o.Topics {
-		require.Equal(t, []string{consumer.MetricsAddr()}, topic.Planners, topic.Topic)
+		require.Equal(t, []string{consumer}, topic.Planners, topic.Topic)
 		require.NotNil(t, topic.DeadLetters, topic.Topic)
 	}
 	require.NotEmpty(t, o.Workers)
@@ -104,6 +97,48 @@ func TestStatusTellsWhetherDataFlowsAndNamesTheCommandThatShowsWhyNot(t *testing
 	s.exact()
 	s.saysFlowing(metrics)
 	s.clean(load.Logs, load.Metrics, load.Events)
+}
+
+// measured lets a worker and a consumer that serve metrics take over, and is where they do.
+func (s *scene) measured() string {
+	t := s.t
+	t.Helper()
+	s.consumer.Stop()
+	consumer := s.watched()
+	worker, err := s.Worker(rig.MetricsAnywhere)
+	require.NoError(t, err)
+	s.worker.Stop()
+	s.worker, s.consumer = worker, consumer
+	require.NoError(t, s.AwaitLog(s.ctx, worker, "worker is ready"))
+	require.NoError(t, s.AwaitLog(s.ctx, consumer, "metrics are served"))
+	return consumer.MetricsAddr() + "," + worker.MetricsAddr()
+}
+
+// Temporal takes the killed worker for alive for a while, and a consumer without Kafka plans nothing: status says neither that data
+// flows, nor that another consumer is to be named.
+func TestStatusDoesNotSayThatDataFlowsWithoutAWorkerOrKafka(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	metrics := s.measured()
+	s.sendGood(100)
+	s.saysFlowing(metrics)
+
+	s.worker.Kill()
+	s.sendGood(500)
+	o, code, out := s.says(metrics, func(o overview) bool { return o.Topics[0].Lag != nil && *o.Topics[0].Lag > 0 })
+	require.Equal(t, 2, code, out)
+	require.Equal(t, "could not tell", o.Verdict)
+	require.NotEmpty(t, o.Workers, "Temporal knows no better")
+	require.Contains(t, out, "no metrics at "+s.worker.MetricsAddr())
+
+	require.NoError(t, s.Kafka.Kill())
+	consumer := s.consumer.MetricsAddr()
+	o, code, out = s.says(consumer, func(o overview) bool { return o.Topics[0].Lag == nil })
+	require.Equal(t, 2, code, out)
+	require.NotEmpty(t, o.Unknown)
+	for _, line := range o.Unknown {
+		require.Contains(t, line, "planning waits (docs/operations.md#nobody-plans)")
+	}
 }
 
 // names waits until status names batches of the topic in that state, and runs the command that it names with it.

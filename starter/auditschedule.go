@@ -35,8 +35,8 @@ func newAuditSchedule() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "schedule --topic TOPIC (--every DURATION | --delete)",
 		Short: "Have Temporal audit a topic again and again",
-		Long: "Makes a Temporal Schedule that audits all of the topic, or changes the one that there is. An audit that is still running when the next\n" +
-			"is due is not joined by another. The worker logs how each ended, a warning if it is not clean; starter audit --attach prints it in full.",
+		Long: "Makes a Temporal Schedule that audits all of the topic, at once and then again and again, or changes the one that there is. An audit that\n" +
+			"is still running when the next is due is not joined by another. The worker logs how each ended, a warning if it is not clean; starter audit --attach prints it in full.",
 		Example: "  starter audit schedule --topic ai_backlog_logs --every 1h\n" +
 			"  starter audit schedule --topic ai_backlog_logs --delete",
 		Args: cobra.NoArgs,
@@ -96,7 +96,10 @@ func (f scheduleFlags) install(ctx context.Context, c temporal, id, group string
 		ID: id, Workflow: workflows.Audit, TaskQueue: workflows.OperationsQueue,
 		Args: []any{workflows.AuditInput{AuditScope: activities.AuditScope{Group: group, Topic: f.topic}}},
 	}
-	_, err := c.ScheduleClient().Create(ctx, client.ScheduleOptions{ID: id, Spec: spec, Action: action, Overlap: policy.Overlap, CatchupWindow: policy.CatchupWindow})
+	_, err := c.ScheduleClient().Create(ctx, client.ScheduleOptions{
+		ID: id, Spec: spec, Action: action, Overlap: policy.Overlap, CatchupWindow: policy.CatchupWindow,
+		TriggerImmediately: true, // the first interval ends at a multiple of it: of a day, at midnight
+	})
 	if !errors.Is(err, sdk.ErrScheduleAlreadyRunning) {
 		return "created, every " + f.every.String(), err
 	}

@@ -19,6 +19,7 @@ type batchesFlags struct {
 	json                bool
 	state, topic, error string
 	limit               int
+	group               string // no flag: status counts those of one
 }
 
 func newBatches() *cobra.Command {

@@ -43,6 +43,9 @@ var errorName = regexp.MustCompile(`^[A-Za-z0-9_]+$`)
 // queries are the visibility queries, the one for unfinished batches first.
 func (f batchesFlags) queries() ([]string, error) {
 	base := "WorkflowType IN ('Ingest', 'MakeWay')"
+	if f.group != "" {
+		base += fmt.Sprintf(" AND WorkflowId STARTS_WITH %q", f.group+"/")
+	}
 	if f.topic != "" {
 		if strings.ContainsAny(f.topic, `'"\`) {
 			return nil, fmt.Errorf("%q is no topic", f.topic)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"strings"
 	"time"
@@ -31,11 +32,12 @@ in records and as the age of the oldest of them, the time from Kafka to ClickHou
 stored meanwhile), unfinished batches by state, dead letters since the workers started, and which consumer plans. Below are the problems,
 the oldest first, each with the command that shows more and the section of the runbook.
 
-Batches and workers are Temporal's word. The rest is read twice, 2 s apart, from the metrics of the programs that --metrics names: name every
-consumer, and for freshness and dead letters every worker. What is not known is shown as - and never as 0.
+Batches, those of KAFKA_GROUP_ID, and workers are Temporal's word, which takes a worker that died for alive for up to 90 s. The rest is read
+twice, 2 s apart, from the metrics of the programs that --metrics names: name every consumer, and every worker. A name is asked at all addresses
+that it has. What is not known is shown as - and never as 0.
 
 The exit code is 0 if data flows, 1 if something needs somebody, 2 if it cannot tell (and nothing is known to be wrong): Temporal or the consumer that
-plans a topic was not reached, or that consumer does not know where the topic stands. --watch draws every 2 s, with rates of the last 30 s, until ctrl-C, which ends it with 0.`
+plans a topic was not reached, or that consumer does not know where the topic stands, or records wait and a program that --metrics names does not answer. --watch draws every 2 s, with rates of the last 30 s, until ctrl-C, which ends it with 0.`
 
 // statusFlags are the flags of status.
 type statusFlags struct {
@@ -70,11 +72,11 @@ func (f statusFlags) run(ctx context.Context, out io.Writer) error {
 			return fmt.Errorf("--metrics has %q: give host:port of each program, separated by commas", addr)
 		}
 	}
-	var topics settings.Topics
-	if err := errors.Join(settings.Read(&topics), topics.Validate()); err != nil {
-		return err
+	var cfg Config
+	if err := errors.Join(settings.Read(&cfg), cfg.Topics.Validate()); err != nil {
+		return err // of Kafka only the group counts
 	}
-	w := &watching{topics: topics.Names(), metrics: f.metrics}
+	w := &watching{group: cfg.Kafka.GroupID, topics: cfg.Topics.Names(), metrics: f.metrics, lookup: net.DefaultResolver.LookupNetIP}
 	defer w.close()
 	w.read(ctx)
 	if f.watch {

@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -12,10 +14,17 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	taskqueue "go.temporal.io/api/taskqueue/v1"
 	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+	sdk "go.temporal.io/sdk/temporal"
 	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/ai-backlog/ingest/batch"
+	"github.com/ai-backlog/ingest/frontend/frontendtest"
+	"github.com/ai-backlog/ingest/workflows"
 )
 
 // program answers /metrics with its texts in turn, and with the last one from then on. Its address is answered.
@@ -161,8 +170,8 @@ ingest_topic_retention_seconds{topic="logs"} +Inf
 		got = append(got, p.String()+" | "+p.Command+" | "+p.Section)
 	}
 	require.Equal(t, []string{
-		"metrics: a record waits for 23h53m20s, and Kafka deletes it after 24h0m0s | starter batches --topic metrics | docs/operations.md#high-lag",
-		"metrics: a record waits for 23h53m20s, and no batch is open | curl http://a:1/readyz | docs/operations.md#high-lag",
+		"metrics: a record waits for 23h53m20s, and Kafka deletes it after 24h0m0s | starter batches --topic metrics | docs/operations.md#lag-nears-the-retention",
+		"metrics: a record waits for 23h53m20s, and no batch is open: the log of a:1 says why, after: planning waits | starter batches --topic metrics | docs/operations.md#nobody-plans",
 		"events: 1 batch is waiting, the oldest for 2h0m0s: UNREACHABLE | starter batches --state waiting --topic events | docs/operations.md#clickhouse-cannot-be-reached",
 		"logs: 2 batches are blocked, the oldest for 1h0m0s: ACCESS_DENIED | starter batches --state blocked --topic logs | docs/operations.md#blocked",
 		"events: 1 batch is running, the oldest for 3m0s | starter batches --state running --topic events | docs/operations.md#batches-that-nobody-works-on",
@@ -193,15 +202,78 @@ ingest_topic_retention_seconds{topic="logs"} +Inf
 func TestATopicWhosePlannerDoesNotKnowWhereItStandsIsNotSaidToFlow(t *testing.T) {
 	const blind = "# TYPE ingest_planner gauge\ningest_planner{topic=\"logs\"} 1\n# TYPE ingest_completed_offsets_total counter\ningest_completed_offsets_total{place=\"stored\",topic=\"logs\"} 7\n"
 	addr := program(t, blind)
-	w := &watching{topics: []string{"logs"}, metrics: []string{addr}}
-	w.read(t.Context())
-	w.read(t.Context())
-	o := w.together(overview{At: time.Now(), Problems: []problem{}, Unknown: []string{}, Workers: []string{"1@a"}}, nil, nil)
+	o := looked(t, []string{"logs"}, addr)
 	require.Equal(t, unclear, o.Verdict)
 	require.Equal(t, 2, exitCode(o.err()))
 	require.Len(t, o.Unknown, 1)
 	require.Contains(t, o.Unknown[0], "the consumer that plans logs does not know where the topic stands")
+	require.Contains(t, o.Unknown[0], "(docs/operations.md#nobody-plans)")
 	require.Nil(t, o.Topics[0].Lag)
+}
+
+// looked is what a status says of the programs where Temporal says that nothing is wrong.
+func looked(t *testing.T, topics []string, metrics ...string) overview {
+	t.Helper()
+	w := &watching{topics: topics, metrics: metrics, lookup: net.DefaultResolver.LookupNetIP}
+	w.read(t.Context())
+	w.read(t.Context())
+	return w.together(overview{At: time.Now(), Problems: []problem{}, Unknown: []string{}, Workers: []string{"1@a"}}, nil, nil)
+}
+
+// With Kafka away no consumer plans; with a misspelt TOPIC_LOGS all do. To name another consumer helps neither.
+func TestStatusSaysWhyNobodyPlans(t *testing.T) {
+	const standby = "# TYPE ingest_planner gauge\ningest_planner{topic=\"logs\"} 0\ningest_planner{topic=\"events\"} 0\n"
+	worker := program(t, fmt.Sprintf(working, 1, 1, 1))
+	for name, c := range map[string]struct {
+		topics, metrics []string
+		want            []string
+	}{
+		"consumers wait": {
+			[]string{"logs", "events"},
+			[]string{program(t, standby), program(t, standby), worker},
+			[]string{"no consumer in --metrics plans logs, events: if that is all of them, their logs say why, after: planning waits (docs/operations.md#nobody-plans)"},
+		},
+		"consumers have other topics": {
+			[]string{"lgos", "events"},
+			[]string{program(t, standby), worker},
+			[]string{
+				"no consumer in --metrics plans events: if that is all of them, their logs say why, after: planning waits (docs/operations.md#nobody-plans)",
+				"the consumers in --metrics have no topic lgos, they have events, logs: are TOPIC_LOGS, TOPIC_METRICS and TOPIC_EVENTS the same here?",
+			},
+		},
+		"no consumer is named": {
+			[]string{"logs"},
+			[]string{worker},
+			[]string{"no consumer in --metrics plans logs: name the one that does, if it runs (docs/operations.md#nobody-plans)"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := looked(t, c.topics, c.metrics...)
+			require.Equal(t, c.want, o.Unknown)
+			require.Equal(t, 2, exitCode(o.err()))
+		})
+	}
+}
+
+// Temporal takes a worker that was killed for alive for a minute and a half.
+func TestNothingIsSaidToFlowWhileRecordsWaitAndAProgramDoesNotAnswer(t *testing.T) {
+	const idle = "# TYPE ingest_planner gauge\ningest_planner{topic=\"logs\"} 1\n# TYPE ingest_lag_offsets gauge\ningest_lag_offsets{partition=\"0\",topic=\"logs\"} 0\n"
+	busy, free := program(t, fmt.Sprintf(planning, 1, 1000)), program(t, idle)
+	worker := program(t, fmt.Sprintf(working, 1, 1, 1))
+	for name, c := range map[string]struct {
+		metrics []string
+		verdict string
+	}{
+		"all answer":                        {[]string{busy, worker}, flowing},
+		"one does not":                      {[]string{busy, "127.0.0.1:1"}, unclear},
+		"one does not, and no records wait": {[]string{free, "127.0.0.1:1"}, flowing},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := looked(t, []string{"logs"}, c.metrics...)
+			require.Equal(t, c.verdict, o.Verdict)
+			require.Equal(t, c.verdict == flowing, o.err() == nil)
+		})
+	}
 }
 
 func TestOnlyWorkersThatAskedJustNowAreSeen(t *testing.T) {
@@ -238,6 +310,46 @@ func TestStatusTellsWhatItCouldNotReachInOneLineEach(t *testing.T) {
 		require.ErrorContains(t, err, "give host:port of each program")
 		require.Equal(t, 2, exitCode(err))
 	}
+}
+
+func TestStatusCountsBatchesOfItsGroupOnly(t *testing.T) {
+	frontendtest.Needed(t)
+	c, err := dialTemporal(t.Context())
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	topic := "t-" + uuid.NewString()
+	for _, group := range []string{"g", "g-2", "other"} {
+		id := batch.ID(group, topic, batch.TopicID{}, 1)
+		_, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{
+			ID: id, TaskQueue: topic, TypedSearchAttributes: sdk.NewSearchAttributes(workflows.AttributeTopic.ValueSet(topic)),
+		}, "Ingest")
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = c.TerminateWorkflow(context.Background(), id, "", "the test is over") })
+	}
+	batches := func(group string) int {
+		w := &watching{group: group}
+		defer w.close()
+		var o overview
+		open, err := w.ask(t.Context(), &o)
+		require.NoError(t, err)
+		n := 0
+		for _, r := range open {
+			if r.Topic == topic {
+				n++
+			}
+		}
+		return n
+	}
+	require.Eventually(t, func() bool { return batches("") == 3 }, 20*time.Second, 100*time.Millisecond)
+	require.Equal(t, 1, batches("g"))
+
+	t.Setenv("KAFKA_GROUP_ID", "g")
+	t.Setenv("TOPIC_LOGS", topic)
+	out, _, _ := starter(t, "", "status", "--json", "--metrics", "127.0.0.1:1")
+	var o overview
+	require.NoError(t, json.Unmarshal([]byte(out), &o))
+	require.Equal(t, topic, o.Topics[0].Topic)
+	require.Equal(t, map[string]int{"running": 1}, o.Topics[0].Batches)
 }
 
 func TestWatchDrawsInPlaceOnATerminalOnly(t *testing.T) {

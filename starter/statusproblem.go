@@ -114,13 +114,13 @@ func (t topicOverview) problems(now reading, at time.Time) (found []problem) {
 	if keeps := now.most("ingest_topic_retention_seconds", t.Topic); keeps != nil && !math.IsInf(*keeps, 0) && *keeps > 0 && *t.LagSeconds > *keeps/2 {
 		found = append(found, problem{
 			Topic: t.Topic, Since: since, What: fmt.Sprintf("a record waits for %s, and Kafka deletes it after %s", age(late), age(time.Duration(*keeps*float64(time.Second)))),
-			Command: "starter batches --topic " + t.Topic, Section: runbook + "high-lag",
+			Command: "starter batches --topic " + t.Topic, Section: runbook + "lag-nears-the-retention",
 		})
 	}
 	if t.Batches != nil && len(t.Batches) == 0 && late > slow && len(t.Planners) > 0 {
 		found = append(found, problem{
-			Topic: t.Topic, Since: since, What: fmt.Sprintf("a record waits for %s, and no batch is open", age(late)),
-			Command: "curl http://" + t.Planners[0] + "/readyz", Section: runbook + "high-lag",
+			Topic: t.Topic, Since: since, What: fmt.Sprintf("a record waits for %s, and no batch is open: the log of %s says why, after: planning waits", age(late), t.Planners[0]),
+			Command: "starter batches --topic " + t.Topic, Section: nobodyPlans,
 		})
 	}
 	return found

@@ -151,6 +151,19 @@ func (r reading) most(name, topic string) *float64 {
 	return &most
 }
 
+// topics are those of the consumers, whoever plans them.
+func (r reading) topics() (found []string) {
+	for _, p := range r.programs {
+		for id := range p.values {
+			if id.name == "ingest_planner" && !slices.Contains(found, id.topic) {
+				found = append(found, id.topic)
+			}
+		}
+	}
+	slices.Sort(found)
+	return found
+}
+
 // planners are those that say that they plan the topic.
 func (r reading) planners(topic string) []string {
 	var found []string

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -49,7 +50,9 @@ type topicOverview struct {
 
 // watching is what a status keeps between two looks.
 type watching struct {
+	group           string // whose batches count
 	topics, metrics []string
+	lookup          lookup
 	readings        []reading
 	temporal        *temporal
 }
@@ -62,7 +65,7 @@ func (w *watching) close() {
 
 // read adds a reading, and drops those that are too old to compare with.
 func (w *watching) read(ctx context.Context) {
-	now := readMetrics(ctx, w.metrics)
+	now := readMetrics(ctx, everywhere(ctx, w.lookup, w.metrics))
 	w.readings = append(w.readings, now)
 	for len(w.readings) > 2 && now.at.Sub(w.readings[1].at) >= smooth {
 		w.readings = w.readings[1:]
@@ -82,10 +85,8 @@ func (w *watching) together(o overview, open []row, err error) overview {
 	if err != nil {
 		o.Unknown = append(o.Unknown, err.Error())
 	}
-	for _, addr := range w.metrics {
-		if err := s.to.errs[addr]; err != nil {
-			o.Unknown = append(o.Unknown, fmt.Sprintf("no metrics at %s: %v (--metrics)", addr, err))
-		}
+	for _, addr := range slices.Sorted(maps.Keys(s.to.errs)) {
+		o.Unknown = append(o.Unknown, fmt.Sprintf("no metrics at %s: %v (--metrics)", addr, s.to.errs[addr]))
 	}
 	topics := slices.Clone(w.topics)
 	for _, r := range open {
@@ -94,6 +95,7 @@ func (w *watching) together(o overview, open []row, err error) overview {
 		}
 	}
 	var orphans, blind []string
+	unsure := err != nil
 	for _, topic := range topics {
 		t := s.topic(topic)
 		if err == nil {
@@ -111,15 +113,44 @@ func (w *watching) together(o overview, open []row, err error) overview {
 			blind = append(blind, topic)
 		}
 		o.Topics = append(o.Topics, t)
+		// Temporal takes a worker that died for alive as long as recently: while records wait, who does not answer may be the one they wait for.
+		unsure = unsure || len(s.to.errs) > 0 && t.Lag != nil && *t.Lag > 0
 	}
 	if len(orphans) > 0 && len(s.to.errs) == 0 {
-		o.Unknown = append(o.Unknown, fmt.Sprintf("no consumer in --metrics plans %s: name the one that does, if it runs", strings.Join(orphans, ", ")))
+		o.Unknown = append(o.Unknown, s.to.unplanned(orphans)...)
 	}
 	if len(blind) > 0 {
-		o.Unknown = append(o.Unknown, fmt.Sprintf("the consumer that plans %s does not know where the topic stands: its log says why, after: planning waits", strings.Join(blind, ", ")))
+		o.Unknown = append(o.Unknown, fmt.Sprintf("the consumer that plans %s does not know where the topic stands: its log says why, after: planning waits (%s)", strings.Join(blind, ", "), nobodyPlans))
 	}
-	o.judge(s.to, open, err != nil || len(orphans)+len(blind) > 0)
+	o.judge(s.to, open, unsure || len(orphans)+len(blind) > 0)
 	return o
+}
+
+// nobodyPlans is the section for topics without a planner.
+const nobodyPlans = runbook + "nobody-plans"
+
+// unplanned says why no program that was asked may plan the topics: it is another, or waits, or has other topics.
+func (r reading) unplanned(topics []string) (lines []string) {
+	known := r.topics()
+	if len(known) == 0 {
+		return []string{fmt.Sprintf("no consumer in --metrics plans %s: name the one that does, if it runs (%s)", strings.Join(topics, ", "), nobodyPlans)}
+	}
+	var waiting, strange []string
+	for _, topic := range topics {
+		if slices.Contains(known, topic) {
+			waiting = append(waiting, topic)
+		} else {
+			strange = append(strange, topic)
+		}
+	}
+	if len(waiting) > 0 {
+		lines = append(lines, fmt.Sprintf("no consumer in --metrics plans %s: if that is all of them, their logs say why, after: planning waits (%s)", strings.Join(waiting, ", "), nobodyPlans))
+	}
+	if len(strange) > 0 {
+		lines = append(lines, fmt.Sprintf("the consumers in --metrics have no topic %s, they have %s: are TOPIC_LOGS, TOPIC_METRICS and TOPIC_EVENTS the same here?",
+			strings.Join(strange, ", "), strings.Join(known, ", ")))
+	}
+	return lines
 }
 
 // topic is the topic's line, but for the batches.
@@ -154,7 +185,7 @@ func (w *watching) ask(ctx context.Context, o *overview) ([]row, error) {
 		}
 		w.temporal = &c
 	}
-	queries, err := batchesFlags{state: "running"}.queries()
+	queries, err := batchesFlags{state: "running", group: w.group}.queries()
 	if err != nil {
 		return nil, err
 	}

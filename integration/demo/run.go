@@ -65,11 +65,11 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	if err := table(ctx, r, &sent, books, took-o.outage, ui); err != nil {
+	if err := table(ctx, r, &sent, books, took-o.outage); err != nil {
 		return err
 	}
 	if o.keep {
-		fmt.Fprintln(o.log, "Everything stays up; ctrl-C ends it.")
+		fmt.Fprintf(o.log, "Everything stays up, Temporal's UI at %s; ctrl-C ends it.\n", ui)
 		<-ctx.Done()
 	}
 	return books.Exact(&sent)
@@ -114,7 +114,7 @@ func send(ctx context.Context, r *rig.Rig, o options, sent *rig.Sent, away chan<
 }
 
 // table prints what a reader wants to know.
-func table(ctx context.Context, r *rig.Rig, sent *rig.Sent, b rig.Books, took time.Duration, ui string) error {
+func table(ctx context.Context, r *rig.Rig, sent *rig.Sent, b rig.Books, took time.Duration) error {
 	p50, p99, err := r.Freshness(ctx)
 	if err != nil {
 		return err
@@ -140,7 +140,6 @@ func table(ctx context.Context, r *rig.Rig, sent *rig.Sent, b rig.Books, took ti
 		{"freshness p99, outage included", p99.Round(time.Millisecond)},
 		{"batches", batches},
 		{"retries", retries},
-		{"Temporal UI", ui},
 	} {
 		_, _ = fmt.Fprintf(w, "%s\t%v\n", row[0], row[1])
 	}
