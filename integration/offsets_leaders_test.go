@@ -1,13 +1,15 @@
 package integration
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kadm"
-
-	"github.com/ai-backlog/ingest/integration/load"
 )
 
 // Every partition gets other leaders while records are sent and stored, and each broker is asked to stop, and comes back. No election
@@ -17,25 +19,8 @@ func TestLeadersThatMoveAndBrokersThatRestartUnderLoadLoseNothing(t *testing.T) 
 	s.send(1000)
 	s.exact()
 	stop := s.keepSending(500)
-	adm := kadm.NewClient(s.Client)
 	for _, broker := range s.Brokers {
-		var to kadm.AlterPartitionAssignmentsReq
-		var elect kadm.TopicsSet
-		ts, err := adm.ListTopics(s.ctx, topics...)
-		require.NoError(t, err)
-		for _, topic := range topics {
-			for _, p := range ts[topic].Partitions {
-				to.Assign(topic, p.Partition, append(slices.Clone(p.Replicas[1:]), p.Replicas[0])) // the next one is preferred
-				elect.Add(topic, p.Partition)
-			}
-		}
-		_, err = adm.AlterPartitionAssignments(s.ctx, to)
-		require.NoError(t, err)
-		s.until("leaders have moved", func() bool {
-			_, _ = adm.ElectLeaders(s.ctx, kadm.ElectPreferredReplica, elect)
-			now, err := adm.ListTopics(s.ctx, load.Logs)
-			return err == nil && slices.ContainsFunc(now[load.Logs].Partitions.Sorted(), func(p kadm.PartitionDetail) bool { return p.Leader != ts[load.Logs].Partitions[p.Partition].Leader })
-		})
+		s.moveLeaders(topics...)
 		s.more(1000)
 		require.NoError(t, broker.Stop())
 		s.more(1000)
@@ -49,4 +34,31 @@ func TestLeadersThatMoveAndBrokersThatRestartUnderLoadLoseNothing(t *testing.T) 
 		require.NoError(t, s.Marked(s.ctx, topic))
 	}
 	s.clean(topics...)
+}
+
+// moveLeaders makes the second replica of each partition its leader, and the first one its last.
+func (s *scene) moveLeaders(topics ...string) {
+	s.t.Helper()
+	adm := kadm.NewClient(s.Client)
+	before, err := adm.ListTopics(s.ctx, topics...)
+	require.NoError(s.t, errors.Join(err, before.Error()))
+	var to kadm.AlterPartitionAssignmentsReq
+	before.EachPartition(func(p kadm.PartitionDetail) {
+		to.Assign(p.Topic, p.Partition, append(slices.Clone(p.Replicas[1:]), p.Replicas[0])) // the next one is preferred
+	})
+	ctx, cancel := context.WithTimeout(s.ctx, 3*time.Minute)
+	defer cancel()
+	require.NoError(s.t, s.Until(ctx, "leaders have moved", func(ctx context.Context) (bool, string) {
+		answer, err := adm.AlterPartitionAssignments(ctx, to) // a controller that has just changed may refuse
+		_, e := adm.ElectLeaders(ctx, kadm.ElectPreferredReplica, before.TopicsSet())
+		now, e2 := adm.ListTopics(ctx, topics...)
+		stay := 0
+		now.EachPartition(func(p kadm.PartitionDetail) {
+			if p.Leader != to[p.Topic][p.Partition][0] {
+				stay++
+			}
+		})
+		err = errors.Join(err, answer.Error(), e, e2, now.Error())
+		return err == nil && stay == 0, fmt.Sprint(stay, " partitions stay, ", err)
+	}))
 }
