@@ -143,6 +143,14 @@ func TestBatchesOnARealTemporal(t *testing.T) {
 	}
 }
 
+// ingest starts a batch that nobody works on, until the test is over.
+func ingest(t *testing.T, c client.Client, id, queue string, attributes ...sdk.SearchAttributeUpdate) {
+	t.Helper()
+	_, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: id, TaskQueue: queue, TypedSearchAttributes: sdk.NewSearchAttributes(attributes...)}, "Ingest")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = c.TerminateWorkflow(context.Background(), id, "", "the test is over") })
+}
+
 func TestBatchesAreFoundByTheirError(t *testing.T) {
 	frontendtest.Needed(t)
 	c, err := dialTemporal(t.Context())
@@ -150,12 +158,7 @@ func TestBatchesAreFoundByTheirError(t *testing.T) {
 	t.Cleanup(c.Close)
 	topic := "t-" + uuid.NewString()
 	for n, name := range []string{"UNKNOWN_TABLE", "TIMEOUT", "UNKNOWN_TABLE"} {
-		id := batch.ID("g", topic, batch.TopicID{}, int64(n))
-		_, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{
-			ID: id, TaskQueue: topic, TypedSearchAttributes: sdk.NewSearchAttributes(workflows.AttributeTopic.ValueSet(topic), workflows.AttributeError.ValueSet(name)),
-		}, "Ingest")
-		require.NoError(t, err)
-		t.Cleanup(func() { _ = c.TerminateWorkflow(context.Background(), id, "", "the test is over") })
+		ingest(t, c, batch.ID("g", topic, batch.TopicID{}, int64(n)), topic, workflows.AttributeTopic.ValueSet(topic), workflows.AttributeError.ValueSet(name))
 	}
 	found := func(args ...string) (got []int64) {
 		out, _, err := starter(t, "", append([]string{"batches", "--json", "--topic", topic}, args...)...)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -18,8 +17,6 @@ import (
 	"github.com/stretchr/testify/require"
 	taskqueue "go.temporal.io/api/taskqueue/v1"
 	"go.temporal.io/api/workflowservice/v1"
-	"go.temporal.io/sdk/client"
-	sdk "go.temporal.io/sdk/temporal"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/ai-backlog/ingest/batch"
@@ -319,12 +316,7 @@ func TestStatusCountsBatchesOfItsGroupOnly(t *testing.T) {
 	t.Cleanup(c.Close)
 	topic := "t-" + uuid.NewString()
 	for _, group := range []string{"g", "g-2", "other"} {
-		id := batch.ID(group, topic, batch.TopicID{}, 1)
-		_, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{
-			ID: id, TaskQueue: topic, TypedSearchAttributes: sdk.NewSearchAttributes(workflows.AttributeTopic.ValueSet(topic)),
-		}, "Ingest")
-		require.NoError(t, err)
-		t.Cleanup(func() { _ = c.TerminateWorkflow(context.Background(), id, "", "the test is over") })
+		ingest(t, c, batch.ID(group, topic, batch.TopicID{}, 1), topic, workflows.AttributeTopic.ValueSet(topic))
 	}
 	batches := func(group string) int {
 		w := &watching{group: group}
