@@ -57,6 +57,7 @@ type Activities struct {
 	Metrics      *Metrics
 
 	free      sync.Map // by kind: *sync.Pool of *record.Block
+	met       sync.Map // topics that took copies
 	searching sync.Mutex
 }
 

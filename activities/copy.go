@@ -57,21 +57,50 @@ func (c cause) stage() string {
 	return "TASK_PUT"
 }
 
+// ProducerOptions are those of the client that produces copies: a topic that was made or has moved a moment ago is met after half a
+// second, not five, in which every batch that has dead letters holds a place in the worker.
+func ProducerOptions() []kgo.Opt {
+	return []kgo.Opt{kgo.ProducerLinger(0), kgo.MetadataMinAge(500 * time.Millisecond)}
+}
+
 // copyOut produces the copies and waits for all of them. The topic is created
 // when it is missing.
 func (a *Activities) copyOut(ctx context.Context, topic string, copies []*kgo.Record) error {
+	name := DeadLetterTopic(topic)
+	if _, met := a.met.Load(name); !met && a.missing(ctx, name) {
+		if err := a.createTopic(ctx, name); err != nil {
+			return err
+		}
+	}
 	err := a.produce(ctx, copies)
-	if errors.Is(err, kerr.UnknownTopicOrPartition) {
-		if err := a.createTopic(ctx, DeadLetterTopic(topic)); err != nil {
-			return kafka.Denied(err, "Create on topic %s", DeadLetterTopic(topic))
+	if errors.Is(err, kerr.UnknownTopicOrPartition) || errors.Is(err, kerr.UnknownTopicID) { // deleted since a copy went there, and perhaps made again
+		a.Producer.PurgeTopicsFromProducing(name) // it takes no new topic for the one that it met
+		if err := a.createTopic(ctx, name); err != nil {
+			return err
 		}
 		err = a.produce(ctx, copies)
 	}
-	return kafka.Denied(err, "Write on topic %s", DeadLetterTopic(topic))
+	if err == nil {
+		a.met.Store(name, true)
+	}
+	return kafka.Denied(err, "Write on topic %s", name)
 }
 
-// copyWithin bounds one try to produce copies: what takes longer gives its place in the worker to other batches.
-const copyWithin = 30 * time.Second
+// missing asks, because producing to find out is slow: the client gives up on an unknown topic when five answers have said so, and
+// a topic that others wait for, too, gets them five seconds apart, in which each of its batches holds a place in the worker. An
+// error is not told: producing meets it as well, and names the right that it takes.
+func (a *Activities) missing(ctx context.Context, topic string) bool {
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
+	topics, err := kadm.NewClient(a.Producer).ListTopics(ctx, topic)
+	return err == nil && errors.Is(topics[topic].Err, kerr.UnknownTopicOrPartition)
+}
+
+// What takes longer gives its place in the worker to other batches.
+const (
+	copyWithin = 30 * time.Second // one try to produce copies
+	askWithin  = 5 * time.Second  // one question whether their topic is there
+)
 
 func (a *Activities) produce(ctx context.Context, copies []*kgo.Record) error {
 	ctx, cancel := context.WithTimeout(ctx, copyWithin)
@@ -134,5 +163,5 @@ func (a *Activities) createTopic(ctx context.Context, topic string) error {
 	if errors.Is(err, kerr.TopicAlreadyExists) {
 		return nil
 	}
-	return err
+	return kafka.Denied(err, "Create on topic %s", topic)
 }

@@ -51,7 +51,7 @@ func setup(t testing.TB) *bench {
 	cl, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchMaxBytes(900_000))
 	require.NoError(t, err)
 	t.Cleanup(cl.Close)
-	producer, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.ProducerLinger(0))
+	producer, err := kgo.NewClient(append(ProducerOptions(), kgo.SeedBrokers(c.ListenAddrs()...))...)
 	require.NoError(t, err)
 	t.Cleanup(producer.Close)
 	inserter := clickhouse.NewInserter(cfg)

@@ -143,7 +143,7 @@ func open(cfg Config, more ...kgo.Opt) (s servers, err error) {
 	if err != nil {
 		return s, err
 	}
-	s.broker, err = kgo.NewClient(slices.Concat(opts, []kgo.Opt{kgo.ProducerLinger(0)}, more)...)
+	s.broker, err = kgo.NewClient(slices.Concat(opts, activities.ProducerOptions(), more)...)
 	return s, err
 }
 
