@@ -82,13 +82,13 @@ func TestMetricsTellAnOutageATakeoverAndTheirEnd(t *testing.T) {
 	require.Zero(t, m.Count("ingest_audit_clean"), "there was none")
 
 	require.NoError(t, s.ClickHouse.Kill())
-	s.send(5_000)
 	began := time.Now()
+	s.send(5_000)
 	m = s.shows(first, "an outage", func(m rig.Metrics) bool {
 		return m.Sum("ingest_lag_offsets") >= 5_000 && m.Max("ingest_lag_seconds") > 10 && m.Sum("ingest_batches", `state="waiting"`) > 0 && m.Max("ingest_oldest_batch_age_seconds", `state="waiting"`) > 5 &&
 			m.Sum("ingest_open_batches") == m.Sum("ingest_batches") // what Temporal knows is what the planner knows
 	})
-	require.LessOrEqual(t, m.Max("ingest_lag_seconds"), time.Since(began).Seconds()+10)
+	require.Less(t, m.Max("ingest_lag_seconds"), time.Since(began).Seconds())
 	require.InDelta(t, m.Sum("ingest_log_end_offset")-m.Sum("ingest_low_watermark_offset"), m.Sum("ingest_lag_offsets"), 0)
 
 	s.takesOver(first, began)
@@ -111,11 +111,13 @@ func (s *scene) takesOver(first *rig.Process, began time.Time) {
 		}
 		return m.Sum("ingest_group_members") == 2 && m.Sum("ingest_planner")+mine.Sum("ingest_planner") == 3 && shared == 0
 	})
+	stopped := time.Now()
 	first.Stop()
 	m := s.shows(second, "a takeover", func(m rig.Metrics) bool {
 		return m.Sum("ingest_planner") == 3 && m.Sum("ingest_lag_offsets") >= 5_000 && m.Max("ingest_lag_seconds") > 0 && m.Sum("ingest_batches", `state="waiting"`) > 0
 	})
-	require.InDelta(t, time.Since(began).Seconds(), m.Max("ingest_lag_seconds"), 5, "by the record's time, not since the takeover")
+	require.Less(t, m.Max("ingest_lag_seconds"), time.Since(began).Seconds())
+	require.Greater(t, m.Max("ingest_lag_seconds"), time.Since(stopped).Seconds(), "by the record's time, not since the takeover")
 	require.NoError(t, s.ClickHouse.Start(s.ctx))
 	s.shows(second, "all is stored again", s.idle)
 	s.exact()
