@@ -26,7 +26,9 @@ const grace = 3 * time.Second
 // doubles by event_id, and removes the marked copy. Without another way than Kafka
 // (a negative Config.FallbackAfter) all of the time is Kafka's. What is stored
 // nowhere in the end is lost with the process: the *UnsentError and a line of the
-// log say how many.
+// log say how many. Where ClickHouse left an insert unanswered and has not its
+// rows, they are not sent under another token before 75 seconds have passed, in
+// which it may still be at work: a shorter deadline may end with them.
 //
 // A context that is canceled already leaves no time for anything: give one of its
 // own, not the one that ended the program. A second call returns ErrClosed.

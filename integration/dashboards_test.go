@@ -92,7 +92,7 @@ func (w *watch) answers(all []ask, from time.Time, mayHaveNone map[string]string
 	for name := range mayHaveNone {
 		require.True(w.t, is(all, name), "%s is excused, and is not there", name)
 	}
-	ctx, cancel := context.WithTimeout(w.ctx, 2*time.Minute)
+	ctx, cancel := context.WithTimeout(w.ctx, patience)
 	defer cancel()
 	open := slices.DeleteFunc(slices.Clone(all), func(a ask) bool { return mayHaveNone[a.name] != "" })
 	err := w.Until(ctx, "wait for data", func(ctx context.Context) (bool, string) {

@@ -20,11 +20,14 @@ func (s *scene) watched() *rig.Process {
 	return p
 }
 
+// patience is for how long a test waits for what is served to be as it will be, on a machine that has other things to do.
+const patience = 5 * time.Minute
+
 // shows waits until what a program serves is as wanted.
 func (s *scene) shows(p *rig.Process, what string, is func(rig.Metrics) bool) rig.Metrics {
 	s.t.Helper()
 	var m rig.Metrics
-	ctx, cancel := context.WithTimeout(s.ctx, 2*time.Minute)
+	ctx, cancel := context.WithTimeout(s.ctx, patience)
 	defer cancel()
 	err := s.Until(ctx, what, func(ctx context.Context) (bool, string) {
 		var err error

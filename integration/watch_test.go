@@ -37,7 +37,7 @@ var (
 // newWatch is a stack on which records flow, and which was watched from when they did.
 func newWatch(t *testing.T) *watch {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 18*time.Minute)
 	t.Cleanup(cancel)
 	dir := t.TempDir()
 	r, err := rig.Start(ctx, rig.Options{Dir: dir, Log: os.Stderr, Env: []string{"BATCH_LINGER=300ms", "FALLBACK_AFTER=1s"}})
@@ -131,7 +131,7 @@ func (w *watch) standing() []string {
 // fire waits until each of the alerts has fired since then.
 func (w *watch) fire(since time.Time, alerts ...string) {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.ctx, 2*time.Minute)
+	ctx, cancel := context.WithTimeout(w.ctx, patience)
 	defer cancel()
 	require.NoError(w.t, w.Until(ctx, fmt.Sprintf("wait for %v", alerts), func(ctx context.Context) (bool, string) {
 		names, err := w.p.Fired(ctx, since)
@@ -144,7 +144,7 @@ func (w *watch) fire(since time.Time, alerts ...string) {
 func (w *watch) calm(but ...string) {
 	w.t.Helper()
 	but = append(but, w.standing()...)
-	ctx, cancel := context.WithTimeout(w.ctx, 2*time.Minute)
+	ctx, cancel := context.WithTimeout(w.ctx, patience)
 	defer cancel()
 	require.NoError(w.t, w.Until(ctx, "wait until alerts end", func(ctx context.Context) (bool, string) {
 		all, err := w.p.Alerts(ctx)

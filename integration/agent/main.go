@@ -29,7 +29,7 @@ func main() {
 	flag.Float64Var(&o.rate, "rate", 1000, "records a second; 0: as fast as they are accepted")
 	flag.DurationVar(&o.every, "flush", time.Second, "from the end of a flush to the next")
 	flag.DurationVar(&o.patience, "patience", 5*time.Second, "for how long a flush waits")
-	flag.DurationVar(&o.deadline, "deadline", time.Minute, "for how long the client may take to close")
+	flag.DurationVar(&o.deadline, "deadline", 2*time.Minute, "for how long the client may take to close: an insert may be at work for 75 s after its server was killed")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()

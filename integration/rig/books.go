@@ -94,10 +94,14 @@ func (r *Rig) Count(ctx context.Context) (Books, error) {
 func (r *Rig) Until(ctx context.Context, what string, cond func(context.Context) (bool, string)) error {
 	t := time.NewTicker(200 * time.Millisecond)
 	defer t.Stop()
+	var saw string
 	for {
-		ok, saw := cond(ctx)
+		ok, sees := cond(ctx)
 		if ok {
 			return nil
+		}
+		if ctx.Err() == nil { // else it may have seen only that the time is over
+			saw = sees
 		}
 		if err := r.Died(); err != nil {
 			return fmt.Errorf("%s: %w", what, err)
