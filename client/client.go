@@ -66,7 +66,7 @@ func New(cfg Config) (*Client, error) {
 			(*m)[k] = &atomic.Int64{}
 		}
 	}
-	if err := c.openKafka(); err != nil {
+	if c.kafka, err = c.newKafka(); err != nil {
 		return nil, err
 	}
 	for _, k := range record.Kinds() {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/ai-backlog/ingest/record"
 )
@@ -154,13 +155,23 @@ func (c *Client) await(ctx context.Context, most time.Duration, done func() bool
 	}
 }
 
-// closeKafka fails all that Kafka's client still has. A server that accepts
+// closeKafka fails all that Kafka's clients still have. A server that accepts
 // connections and says nothing holds it longer than ctx.
 func (c *Client) closeKafka(ctx context.Context) {
+	all := map[*kgo.Client]bool{c.kafka: true}
+	for _, l := range c.lanes {
+		l.mu.Lock()
+		all[l.producer] = true
+		l.mu.Unlock()
+	}
 	closed := make(chan struct{})
 	go func() {
 		defer close(closed)
-		c.kafka.Close()
+		var closing sync.WaitGroup
+		for cl := range all {
+			closing.Go(cl.Close)
+		}
+		closing.Wait()
 	}()
 	select {
 	case <-closed:

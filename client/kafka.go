@@ -65,12 +65,13 @@ func (h *handed) maybeSent() bool {
 	return h.batched.Load() && h.resumed.Load() != h.l.c.watcher.resumed.Load()
 }
 
-// openKafka makes the client that all lanes share; it connects when it is first
-// used. Its records are idempotent and acknowledged by all replicas in sync.
-func (c *Client) openKafka() error {
+// newKafka makes a client of Kafka's, which connects when it is first used. Its
+// records are idempotent and acknowledged by all replicas in sync. All lanes
+// share one, until a lane needs one of its own.
+func (c *Client) newKafka() (*kgo.Client, error) {
 	opts, err := c.cfg.Kafka.Options()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	opts = append(opts,
 		kgo.WithHooks(&c.watcher),
@@ -84,8 +85,7 @@ func (c *Client) openKafka() error {
 		kgo.UnknownTopicRetries(-1), // a broker that has just started knows no topic
 		kgo.DisableClientMetrics(),  // Close would wait a second for them
 	)
-	c.kafka, err = kgo.NewClient(opts...)
-	return err
+	return kgo.NewClient(opts...)
 }
 
 // feed hands records over to Kafka's client, until ctx ends.
@@ -129,7 +129,7 @@ func (l *lane) hand(ctx context.Context, items []item) {
 		l.flight, l.recall = context.WithCancel(ctx)
 	}
 	ctx = l.flight
-	epoch := l.epoch
+	producer, epoch := l.producer, l.epoch
 	l.probed, l.handedAt = false, time.Now() // it is on its way
 	for i := range items {
 		l.now.records++
@@ -141,7 +141,7 @@ func (l *lane) hand(ctx context.Context, items []item) {
 		h.item, h.l, h.epoch = items[i], l, epoch
 		h.Context = ctx //nolint:fatcontext // each has its own, of the same
 		h.record = kgo.Record{Topic: l.topic, Key: h.key, Value: h.value, Context: h}
-		l.c.kafka.Produce(h, &h.record, answered) //nolint:contextcheck // h's end is ctx's
+		producer.Produce(h, &h.record, answered) //nolint:contextcheck // h's end is ctx's
 	}
 }
 
@@ -177,7 +177,7 @@ func (l *lane) answer(h *handed, err error) {
 		l.tooLarge(&h.item)
 	case !errors.Is(err, context.Canceled):
 		l.kafkaErr, l.paused = err, time.Now().Add(pauseAfter)
-		if errors.Is(err, kerr.UnknownTopicID) {
+		if errors.Is(err, kerr.UnknownTopicID) || errors.Is(err, kerr.ClusterAuthorizationFailed) { // which Kafka's client says for good
 			l.forget()
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"github.com/ai-backlog/ingest/kafka"
 	"github.com/ai-backlog/ingest/record"
 )
@@ -42,11 +44,12 @@ type lane struct {
 	pump, divert chan struct{} // each has room for one signal: something to hand over, to store directly
 
 	mu       sync.Mutex
-	direct   bool      // the way is straight to ClickHouse
-	changes  int64     // of the way
-	closing  bool      // and will not change any more
-	heard    bool      // Kafka has acknowledged something since watch looked
-	answered time.Time // when it last had, or owed nothing
+	producer *kgo.Client // has the records that are handed over
+	direct   bool        // the way is straight to ClickHouse
+	changes  int64       // of the way
+	closing  bool        // and will not change any more
+	heard    bool        // Kafka has acknowledged something since watch looked
+	answered time.Time   // when it last had, or owed nothing
 	switched time.Time
 	hold     time.Duration
 	known    topic
@@ -69,7 +72,7 @@ type lane struct {
 type load struct{ records, bytes int64 }
 
 func newLane(c *Client, kind record.Kind) *lane {
-	l := &lane{c: c, kind: kind, topic: c.cfg.Topics.Of(kind), pump: make(chan struct{}, 1), divert: make(chan struct{}, 1)}
+	l := &lane{c: c, kind: kind, topic: c.cfg.Topics.Of(kind), producer: c.kafka, pump: make(chan struct{}, 1), divert: make(chan struct{}, 1)}
 	l.limit.Store(usualLimit)
 	return l
 }

@@ -34,18 +34,19 @@ type topic struct {
 	asked  bool // its limit was, once at least
 	known  bool // it was told
 	unsure bool // and cannot be right any more
-	// stale tells that Kafka's client has to forget the topic: what it takes for
-	// the limit, or for the topic's ID, it never changes. It does when it has no
-	// record of it, and meanwhile gets none.
-	stale, forgetting bool
+	// stale tells that the lane needs another client of Kafka's: what one takes
+	// for the limit, or for the topic's ID, it never changes. The lane gets it
+	// when the one that it has holds no record of the lane's any more, and
+	// meanwhile gives it none.
+	stale bool
 }
 
 // learning tells whether records have to wait until more is known. Called locked.
 func (l *lane) learning() bool {
-	return !l.known.asked || l.known.unsure || l.known.stale || l.known.forgetting
+	return !l.known.asked || l.known.unsure || l.known.stale
 }
 
-// forget has Kafka's client learn the topic anew. Called locked.
+// forget has the topic learned anew. Called locked.
 func (l *lane) forget() { l.known.stale, l.probed = true, false }
 
 // tooLarge notes that Kafka finds a record, or the batch that it was part of, too
@@ -76,17 +77,26 @@ func (l *lane) learn(ctx context.Context, last time.Time) time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.known.stale && l.now.records+l.old.records == 0 && !l.closing {
-		l.known.stale, l.known.forgetting = false, true
-		go l.purge() // it may wait for Kafka, or for the end of its client
+		l.renew()
 	}
 	return last
 }
 
-func (l *lane) purge() {
-	l.c.kafka.PurgeTopicsFromProducing(l.topic)
-	l.mu.Lock()
-	l.known.forgetting = false
-	l.mu.Unlock()
+// renew gives the lane a client of Kafka's that has not met the topic. To have
+// the old one forget it would lose records: it would number batches from zero
+// again under the identity that it has, and a broker takes a batch with the
+// number and the size of one that it knows for a repeat, so it acknowledges it and
+// writes nothing. Called locked.
+func (l *lane) renew() {
+	fresh, err := l.c.newKafka()
+	if err != nil {
+		l.kafkaErr = err // it was made once from the same settings; it is tried again
+		return
+	}
+	if old := l.producer; old != l.c.kafka {
+		go old.Close() // it has no record, and may wait for Kafka
+	}
+	l.producer, l.known.stale = fresh, false
 	signal(l.pump)
 }
 

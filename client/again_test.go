@@ -1,0 +1,83 @@
+package client
+
+import (
+	"errors"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
+
+	"github.com/ai-backlog/ingest/record"
+)
+
+// A broker takes a batch that has the producer, the epoch, the number and the size of one that it has for a repeat: it acknowledges
+// it and writes nothing.
+func TestNoRecordIsTakenForARepeatWhenTheTopicIsLearnedAnew(t *testing.T) {
+	k := brokers(t)
+	var tells atomic.Bool
+	k.ControlKey(kmsg.DescribeConfigs.Int16(), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		k.KeepControl()
+		if tells.Load() {
+			return nil, nil, false
+		}
+		req, _ := r.(*kmsg.DescribeConfigsRequest)
+		resp, _ := req.ResponseKind().(*kmsg.DescribeConfigsResponse)
+		for _, asked := range req.Resources {
+			res := kmsg.NewDescribeConfigsResponseResource()
+			res.ErrorCode, res.ResourceType, res.ResourceName = kerr.UnknownServerError.Code, asked.ResourceType, asked.ResourceName
+			resp.Resources = append(resp.Resources, res)
+		}
+		return resp, nil, true
+	})
+	c := open(t, onlyKafka(k.ListenAddrs()))
+	l := c.lanes[record.Log]
+	store := func() {
+		require.NoError(t, c.StoreLog(t.Context(), Log{Level: "INFO", AgentID: "a"}))
+		require.NoError(t, c.Flush(within(t, 20*time.Second)))
+	}
+	store()
+	bytes := strconv.Itoa(2 * usualLimit)
+	_, err := admin(t, k).AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "max.message.bytes", Value: &bytes}}, topics.Logs)
+	require.NoError(t, err)
+	tells.Store(true)
+	require.Eventually(t, func() bool {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return l.limit.Load() == 2*usualLimit && !l.learning()
+	}, time.Minute, 10*time.Millisecond)
+	store()
+	require.Equal(t, Stats{Sent: 2}, c.Stats())
+	require.Len(t, inKafka(t, k.ListenAddrs(), topics.Logs, 2), 2)
+}
+
+// Who may write to no topic is refused an identity, which Kafka's client takes for a verdict on all its life.
+func TestRecordsGoToKafkaOnceTheRightToWriteIsGranted(t *testing.T) {
+	may := kfake.ACL{Resource: kmsg.ACLResourceTypeTopic, Name: topics.Logs, Pattern: kmsg.ACLResourcePatternTypeLiteral, Operation: kmsg.ACLOperationDescribe, Allow: true}
+	k := brokers(t, kfake.EnableSASL(), kfake.EnableACLs(), kfake.Superuser("PLAIN", "admin", "secret"), kfake.User("PLAIN", "agent", "secret", may))
+	cfg := onlyKafka(k.ListenAddrs())
+	cfg.Kafka.SecurityProtocol, cfg.Kafka.SASLMechanism, cfg.Kafka.SASLUsername, cfg.Kafka.SASLPassword = "SASL_PLAINTEXT", "PLAIN", "agent", "secret"
+	c := open(t, cfg)
+	require.NoError(t, c.StoreLog(t.Context(), Log{Level: "INFO"}))
+	l := c.lanes[record.Log]
+	require.Eventually(t, func() bool {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return errors.Is(l.kafkaErr, kerr.ClusterAuthorizationFailed)
+	}, 20*time.Second, 10*time.Millisecond)
+	boss, err := kgo.NewClient(kgo.SeedBrokers(k.ListenAddrs()...), kgo.SASL(plain.Auth{User: "admin", Pass: "secret"}.AsMechanism()))
+	require.NoError(t, err)
+	t.Cleanup(boss.Close)
+	write := kadm.NewACLs().Allow("User:agent").AllowHosts("*").Topics(topics.Logs).ResourcePatternType(kadm.ACLPatternLiteral).Operations(kadm.OpWrite)
+	_, err = kadm.NewClient(boss).CreateACLs(t.Context(), write)
+	require.NoError(t, err)
+	require.NoError(t, c.Flush(within(t, 20*time.Second)))
+	require.Equal(t, Stats{Sent: 1}, c.Stats())
+}
