@@ -76,6 +76,7 @@ func (a *Activities) copyOut(ctx context.Context, topic string, copies []*kgo.Re
 	}
 	err := a.produce(ctx, copies)
 	if errors.Is(err, kerr.UnknownTopicOrPartition) || errors.Is(err, kerr.UnknownTopicID) { // deleted since a copy went there, and perhaps made again
+		a.met.Delete(name)
 		a.Producer.PurgeTopicsFromProducing(name) // it takes no new topic for the one that it met
 		if err := a.createTopic(ctx, name); err != nil {
 			return err
