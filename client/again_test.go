@@ -81,3 +81,32 @@ func TestRecordsGoToKafkaOnceTheRightToWriteIsGranted(t *testing.T) {
 	require.NoError(t, c.Flush(within(t, 20*time.Second)))
 	require.Equal(t, Stats{Sent: 1}, c.Stats())
 }
+
+// A kind that had nothing to say until then finds the client of Kafka's that was refused an identity, which others have left.
+func TestAKindThatBeginsAfterTheRightToWriteWasGrantedGoesToKafka(t *testing.T) {
+	k := brokers(t)
+	var granted atomic.Bool
+	k.ControlKey(kmsg.InitProducerID.Int16(), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		k.KeepControl()
+		if granted.Load() {
+			return nil, nil, false
+		}
+		resp, _ := r.ResponseKind().(*kmsg.InitProducerIDResponse)
+		resp.ErrorCode = kerr.ClusterAuthorizationFailed.Code
+		return resp, nil, true
+	})
+	c := open(t, onlyKafka(k.ListenAddrs()))
+	require.NoError(t, c.StoreLog(t.Context(), Log{Level: "INFO"}))
+	l := c.lanes[record.Log]
+	require.Eventually(t, func() bool {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return errors.Is(l.kafkaErr, kerr.ClusterAuthorizationFailed)
+	}, 20*time.Second, 10*time.Millisecond)
+	granted.Store(true)
+	require.NoError(t, c.Flush(within(t, 20*time.Second)))
+	require.NoError(t, c.StoreMetric(t.Context(), Metric{Name: "n"}))
+	require.NoError(t, c.Flush(within(t, 20*time.Second)), "its record is not in doubt for ever")
+	require.Equal(t, Stats{Sent: 2}, c.Stats())
+	require.Len(t, inKafka(t, k.ListenAddrs(), topics.Metrics, 1), 1)
+}

@@ -30,7 +30,7 @@ func (c *Client) Ask(ctx context.Context, kind record.Kind) error {
 }
 
 func (l *lane) ask(ctx context.Context) error {
-	topics, err := kadm.NewClient(l.c.kafka).ListTopics(ctx, l.topic)
+	topics, err := kadm.NewClient(l.c.kafka.Client).ListTopics(ctx, l.topic)
 	if err != nil {
 		return err
 	}

@@ -7,7 +7,6 @@ import (
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/google/uuid"
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/ai-backlog/ingest/clickhouse"
 	"github.com/ai-backlog/ingest/record"
@@ -22,7 +21,7 @@ type Client struct {
 	lanes  map[record.Kind]*lane
 	pens   sync.Pool // of *pen
 
-	kafka    *kgo.Client
+	kafka    *producer
 	watcher  watcher
 	inserter *clickhouse.Inserter
 	queries  driver.Conn

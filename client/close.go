@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/ai-backlog/ingest/record"
 )
@@ -158,7 +157,7 @@ func (c *Client) await(ctx context.Context, most time.Duration, done func() bool
 // closeKafka fails all that Kafka's clients still have. A server that accepts
 // connections and says nothing holds it longer than ctx.
 func (c *Client) closeKafka(ctx context.Context) {
-	all := map[*kgo.Client]bool{c.kafka: true}
+	all := map[*producer]bool{c.kafka: true}
 	for _, l := range c.lanes {
 		l.mu.Lock()
 		all[l.producer] = true

@@ -37,6 +37,7 @@ type handed struct {
 	context.Context //nolint:containedctx // kgo carries it to the promise
 	item
 	l       *lane
+	by      *producer
 	epoch   int
 	record  kgo.Record
 	batched atomic.Bool  // it is part of a batch; before, it cannot have been sent
@@ -65,16 +66,31 @@ func (h *handed) maybeSent() bool {
 	return h.batched.Load() && h.resumed.Load() != h.l.c.watcher.resumed.Load()
 }
 
+// producer is a client of Kafka's, and remembers whether it has produced. What the
+// others have done says nothing of its records.
+type producer struct {
+	*kgo.Client
+	produced atomic.Bool // it may have, once at least
+}
+
+// OnBrokerWrite notes the first records that may have been sent (kgo.HookBrokerWrite).
+func (p *producer) OnBrokerWrite(_ kgo.BrokerMetadata, key int16, _ int, _, _ time.Duration, _ error) {
+	if key == kmsg.Produce.Int16() {
+		p.produced.Store(true)
+	}
+}
+
 // newKafka makes a client of Kafka's, which connects when it is first used. Its
 // records are idempotent and acknowledged by all replicas in sync. All lanes
 // share one, until a lane needs one of its own.
-func (c *Client) newKafka() (*kgo.Client, error) {
+func (c *Client) newKafka() (*producer, error) {
+	p := &producer{}
 	opts, err := c.cfg.Kafka.Options()
 	if err != nil {
 		return nil, err
 	}
 	opts = append(opts,
-		kgo.WithHooks(&c.watcher),
+		kgo.WithHooks(&c.watcher, p),
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.ProducerBatchCompression(codecs[c.cfg.Compression], kgo.NoCompression()),
 		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)), // as Kafka's own
@@ -85,7 +101,8 @@ func (c *Client) newKafka() (*kgo.Client, error) {
 		kgo.UnknownTopicRetries(-1), // a broker that has just started knows no topic
 		kgo.DisableClientMetrics(),  // Close would wait a second for them
 	)
-	return kgo.NewClient(opts...)
+	p.Client, err = kgo.NewClient(opts...)
+	return p, err
 }
 
 // feed hands records over to Kafka's client, until ctx ends.
@@ -129,7 +146,7 @@ func (l *lane) hand(ctx context.Context, items []item) {
 		l.flight, l.recall = context.WithCancel(ctx)
 	}
 	ctx = l.flight
-	producer, epoch := l.producer, l.epoch
+	by, epoch := l.producer, l.epoch
 	l.probed, l.handedAt = false, time.Now() // it is on its way
 	for i := range items {
 		l.now.records++
@@ -138,10 +155,10 @@ func (l *lane) hand(ctx context.Context, items []item) {
 	l.mu.Unlock()
 	for i := range items {
 		h := &slab[i]
-		h.item, h.l, h.epoch = items[i], l, epoch
+		h.item, h.l, h.by, h.epoch = items[i], l, by, epoch
 		h.Context = ctx //nolint:fatcontext // each has its own, of the same
 		h.record = kgo.Record{Topic: l.topic, Key: h.key, Value: h.value, Context: h}
-		producer.Produce(h, &h.record, answered) //nolint:contextcheck // h's end is ctx's
+		by.Produce(h, &h.record, answered) //nolint:contextcheck // h's end is ctx's
 	}
 }
 
@@ -172,14 +189,11 @@ func (l *lane) answer(h *handed, err error) {
 		again = l.acknowledged()
 	case doubtful:
 		l.lost = append(l.lost, h.item)
-		l.kafkaErr = err
+		l.refused(err)
 	case errors.Is(err, kerr.MessageTooLarge):
 		l.tooLarge(&h.item)
 	case !errors.Is(err, context.Canceled):
-		l.kafkaErr, l.paused = err, time.Now().Add(pauseAfter)
-		if errors.Is(err, kerr.UnknownTopicID) || errors.Is(err, kerr.ClusterAuthorizationFailed) { // which Kafka's client says for good
-			l.forget()
-		}
+		l.refused(err)
 	}
 	l.mu.Unlock()
 	if again {
@@ -196,6 +210,15 @@ func (l *lane) answer(h *handed, err error) {
 		l.c.buffer.back(h.item)
 	}
 	signal(l.pump)
+}
+
+// refused keeps the next records back for a while, whatever became of this one,
+// and for as long as Kafka's client is one that says the same of all. Called locked.
+func (l *lane) refused(err error) {
+	l.kafkaErr, l.paused = err, time.Now().Add(pauseAfter)
+	if errors.Is(err, kerr.UnknownTopicID) || errors.Is(err, kerr.ClusterAuthorizationFailed) {
+		l.forget()
+	}
 }
 
 // returned gives a record the other way, if it has one.
@@ -217,7 +240,7 @@ func (h *handed) certain(err error) bool {
 	switch {
 	case errors.Is(err, kgo.ErrClientClosed):
 		return !w.connected.Load() // a hook that tells of a write comes after it, too late for this
-	case !w.produced.Load():
+	case !h.by.produced.Load():
 		return true
 	case errors.Is(err, context.Canceled):
 		return true // asked for when it was
@@ -227,11 +250,11 @@ func (h *handed) certain(err error) bool {
 	return !h.maybeSent()
 }
 
-// watcher is told what Kafka's client does (kgo.WithHooks).
+// watcher is told what all of Kafka's clients do (kgo.WithHooks).
 type watcher struct {
-	connected, produced atomic.Bool // once at least
-	dial                atomic.Pointer[error]
-	closes              atomic.Bool // connections were ended instead of answered, and nothing was answered since
+	connected atomic.Bool // once at least
+	dial      atomic.Pointer[error]
+	closes    atomic.Bool // connections were ended instead of answered, and nothing was answered since
 
 	mu         sync.Mutex
 	unanswered bool         // records were sent, and no answer came, and none to any others since
@@ -264,13 +287,6 @@ func (w *watcher) why(last error) error {
 		return kafka.ErrCloses
 	}
 	return last
-}
-
-// OnBrokerWrite notes the first records that may have been sent (kgo.HookBrokerWrite).
-func (w *watcher) OnBrokerWrite(_ kgo.BrokerMetadata, key int16, _ int, _, _ time.Duration, _ error) {
-	if key == kmsg.Produce.Int16() {
-		w.produced.Store(true)
-	}
 }
 
 // OnBrokerE2E notes whether records that were sent are answered (kgo.HookBrokerE2E).

@@ -7,8 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kgo"
-
 	"github.com/ai-backlog/ingest/kafka"
 	"github.com/ai-backlog/ingest/record"
 )
@@ -44,12 +42,12 @@ type lane struct {
 	pump, divert chan struct{} // each has room for one signal: something to hand over, to store directly
 
 	mu       sync.Mutex
-	producer *kgo.Client // has the records that are handed over
-	direct   bool        // the way is straight to ClickHouse
-	changes  int64       // of the way
-	closing  bool        // and will not change any more
-	heard    bool        // Kafka has acknowledged something since watch looked
-	answered time.Time   // when it last had, or owed nothing
+	producer *producer // has the records that are handed over
+	direct   bool      // the way is straight to ClickHouse
+	changes  int64     // of the way
+	closing  bool      // and will not change any more
+	heard    bool      // Kafka has acknowledged something since watch looked
+	answered time.Time // when it last had, or owed nothing
 	switched time.Time
 	hold     time.Duration
 	known    topic
@@ -162,7 +160,7 @@ func (l *lane) giveUp(now time.Time, idle int64) bool {
 func (l *lane) reason(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	_, _, err := kafka.Logs(ctx, l.c.kafka, l.topic)
+	_, _, err := kafka.Logs(ctx, l.c.kafka.Client, l.topic)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err != nil && ctx.Err() == nil {
@@ -219,7 +217,7 @@ func (l *lane) mayProbe(now time.Time) bool {
 func (l *lane) probe(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	_, _, err := kafka.Logs(ctx, l.c.kafka, l.topic)
+	_, _, err := kafka.Logs(ctx, l.c.kafka.Client, l.topic)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.probed = err == nil && !l.learning()
@@ -263,7 +261,7 @@ func (l *lane) doubt() int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	n := int64(len(l.lost)) + l.missing
-	if l.c.watcher.produced.Load() { // else Kafka's client has not sent a single one
+	if l.producer.produced.Load() { // else Kafka's client has not sent a single one
 		n += l.old.records
 	}
 	return n

@@ -126,7 +126,7 @@ func (l *lane) askLimit(ctx context.Context) {
 func (l *lane) describeLimit(ctx context.Context) (int32, error) {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	configs, err := kadm.NewClient(l.c.kafka).DescribeTopicConfigs(ctx, l.topic)
+	configs, err := kadm.NewClient(l.c.kafka.Client).DescribeTopicConfigs(ctx, l.topic)
 	if err != nil {
 		return 0, err
 	}
