@@ -2,6 +2,7 @@ package client
 
 import (
 	"errors"
+	"io"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 
 	"github.com/ai-backlog/ingest/record"
@@ -109,4 +111,46 @@ func TestAKindThatBeginsAfterTheRightToWriteWasGrantedGoesToKafka(t *testing.T) 
 	require.NoError(t, c.Flush(within(t, 20*time.Second)), "its record is not in doubt for ever")
 	require.Equal(t, Stats{Sent: 2}, c.Stats())
 	require.Len(t, inKafka(t, k.ListenAddrs(), topics.Metrics, 1), 1)
+}
+
+// A broker that knows topics by their names takes records for the new topic, too. Kafka's client gives them back once it sees that the
+// topic is another, even those of which it has not heard what became.
+func TestARecordIsInDoubtIfItsTopicIsAnotherBeforeItsAttemptWasAnswered(t *testing.T) {
+	way := newLink()
+	k := brokers(t, kfake.ListenFn(way.listen), kfake.MaxVersions(kversion.V3_7_0()))
+	c := open(t, onlyKafka(k.ListenAddrs()))
+	l := c.lanes[record.Log]
+	store := func() { require.NoError(t, c.StoreLog(t.Context(), Log{Level: "INFO", AgentID: "a"})) }
+	store()
+	require.NoError(t, c.Flush(within(t, 20*time.Second)))
+	adm := admin(t, k)
+	_, err := adm.DeleteTopics(t.Context(), topics.Logs)
+	require.NoError(t, err)
+	_, err = adm.CreateTopics(t.Context(), 4, 1, nil, topics.Logs)
+	require.NoError(t, err)
+	taken, first := make(chan struct{}), true // kfake asks one at a time
+	var over atomic.Bool
+	k.ControlKey(kmsg.Produce.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
+		k.KeepControl()
+		if first {
+			first = false
+			close(taken)
+			return nil, nil, false
+		}
+		return nil, io.EOF, !over.Load()
+	})
+	way.silence()
+	store()
+	<-taken
+	way.mend()
+	require.Eventually(t, func() bool {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return errors.Is(l.kafkaErr, kerr.UnknownTopicID)
+	}, 30*time.Second, time.Millisecond)
+	over.Store(true)
+	store()
+	require.Eventually(t, func() bool { return c.Stats().Sent >= 2 }, 20*time.Second, 10*time.Millisecond)
+	require.Equal(t, Stats{Sent: 2, Buffered: 1, InDoubt: 1}, Stats{Sent: c.Stats().Sent, Buffered: c.Stats().Buffered, InDoubt: c.Stats().InDoubt})
+	require.Len(t, inKafka(t, k.ListenAddrs(), topics.Logs, 2), 2, "the one in doubt, and the one after it")
 }

@@ -232,9 +232,10 @@ func (l *lane) returned(it item, err error) {
 
 // certain tells whether the record, which failed so, is certainly not in Kafka:
 // because it was never sent, or because the broker has answered that it did not
-// take it. Kafka's client fails records only then, but for two cases: when it is
-// closed, or refused an identity, it fails all it has; and it forgets an attempt
-// that was left unanswered when a later one is answered.
+// take it. Kafka's client fails records only then, but for three cases: when it is
+// closed, or refused an identity, it fails all it has; when the topic is another by
+// now, all of the topic's; and it forgets an attempt that was left unanswered when
+// a later one is answered.
 func (h *handed) certain(err error) bool {
 	w := &h.l.c.watcher
 	switch {
@@ -245,6 +246,8 @@ func (h *handed) certain(err error) bool {
 	case errors.Is(err, context.Canceled):
 		return true // asked for when it was
 	case errors.Is(err, kerr.UnknownServerError), errors.Is(err, kerr.ClusterAuthorizationFailed):
+		return false
+	case errors.Is(err, kerr.UnknownTopicID) && h.batched.Load() && w.waits():
 		return false
 	}
 	return !h.maybeSent()
@@ -287,6 +290,13 @@ func (w *watcher) why(last error) error {
 		return kafka.ErrCloses
 	}
 	return last
+}
+
+// waits tells whether the last attempt of some record's was left unanswered.
+func (w *watcher) waits() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.unanswered
 }
 
 // OnBrokerE2E notes whether records that were sent are answered (kgo.HookBrokerE2E).
