@@ -113,6 +113,31 @@ func TestAKindThatBeginsAfterTheRightToWriteWasGrantedGoesToKafka(t *testing.T) 
 	require.Len(t, inKafka(t, k.ListenAddrs(), topics.Metrics, 1), 1)
 }
 
+// Each costs connections, and there may be thousands of agents without the right.
+func TestTheLongerKafkaGivesNoIdentityTheLessOftenItIsAskedForOne(t *testing.T) {
+	k := brokers(t)
+	asked := make(chan time.Time, 100)
+	k.ControlKey(kmsg.InitProducerID.Int16(), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		k.KeepControl()
+		asked <- time.Now()
+		resp, _ := r.ResponseKind().(*kmsg.InitProducerIDResponse)
+		resp.ErrorCode = kerr.ClusterAuthorizationFailed.Code
+		return resp, nil, true
+	})
+	c := open(t, onlyKafka(k.ListenAddrs()))
+	for range 100 {
+		require.NoError(t, c.StoreLog(t.Context(), Log{Level: "INFO"}))
+	}
+	last := <-asked
+	for pause := pauseAfter; pause <= 4*pauseAfter; pause *= 2 {
+		at := <-asked
+		require.GreaterOrEqual(t, at.Sub(last), pause)
+		last = at
+	}
+	require.Equal(t, int64(100), c.Stats().Buffered)
+	require.Zero(t, c.Stats().InDoubt)
+}
+
 // A broker that knows topics by their names takes records for the new topic, too. Kafka's client gives them back once it sees that the
 // topic is another, even those of which it has not heard what became.
 func TestARecordIsInDoubtIfItsTopicIsAnotherBeforeItsAttemptWasAnswered(t *testing.T) {

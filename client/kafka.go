@@ -22,6 +22,7 @@ const (
 	windowBytes = 16 << 20
 	// pauseAfter keeps records that Kafka refuses from going round and round.
 	pauseAfter = time.Second
+	pauseMost  = 16 * time.Second
 	// handAtOnce is how many records are handed over under one lock.
 	handAtOnce = 512
 )
@@ -213,12 +214,16 @@ func (l *lane) answer(h *handed, err error) {
 }
 
 // refused keeps the next records back for a while, whatever became of this one,
-// and for as long as Kafka's client is one that says the same of all. Called locked.
+// and for as long as Kafka's client is one that says the same of all. Each client
+// costs connections: while none takes anything the next one has longer to wait.
+// Called locked.
 func (l *lane) refused(err error) {
-	l.kafkaErr, l.paused = err, time.Now().Add(pauseAfter)
+	pause := pauseAfter
 	if errors.Is(err, kerr.UnknownTopicID) || errors.Is(err, kerr.ClusterAuthorizationFailed) {
 		l.forget()
+		pause = min(pauseAfter<<l.known.renewed, pauseMost)
 	}
+	l.kafkaErr, l.paused = err, time.Now().Add(pause)
 }
 
 // returned gives a record the other way, if it has one.

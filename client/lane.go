@@ -204,7 +204,7 @@ func (l *lane) mayProbe(now time.Time) bool {
 		return false
 	}
 	if l.now.records == 0 {
-		return true
+		return !now.Before(l.paused) // else nothing could be handed over
 	}
 	if now.Sub(l.handedAt) >= l.c.cfg.FallbackAfter {
 		l.takeBack() // the one that tries is kept no longer than any other
@@ -229,7 +229,7 @@ func (l *lane) probe(ctx context.Context) {
 // acknowledged notes that Kafka answers, and tells whether records go there again
 // because of it. Called locked.
 func (l *lane) acknowledged() (again bool) {
-	l.heard, l.kafkaErr = true, nil
+	l.heard, l.kafkaErr, l.known.renewed = true, nil, 0
 	if l.told {
 		l.told, l.answered = false, time.Now()
 		return true

@@ -38,7 +38,8 @@ type topic struct {
 	// for the limit, or for the topic's ID, it never changes. The lane gets it
 	// when the one that it has holds no record of the lane's any more, and
 	// meanwhile gives it none.
-	stale bool
+	stale   bool
+	renewed int // how often it got one since Kafka has acknowledged something
 }
 
 // learning tells whether records have to wait until more is known. Called locked.
@@ -97,6 +98,7 @@ func (l *lane) renew() {
 		go old.Close() // it has no record, and may wait for Kafka
 	}
 	l.producer, l.known.stale = fresh, false
+	l.known.renewed = min(l.known.renewed+1, 10) // as an exponent
 	signal(l.pump)
 }
 
