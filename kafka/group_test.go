@@ -38,6 +38,13 @@ func joinWith(t *testing.T, c cluster, topics []string, opts ...kgo.Opt) *Member
 	return m
 }
 
+// tell sets the member's clock, which the group may look at meanwhile.
+func (m *Member) tell(now func() time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.now = now
+}
+
 // fake is a cluster that can be made to fail.
 func fake(t *testing.T, opts ...kfake.Opt) *kfake.Cluster {
 	t.Helper()
@@ -97,7 +104,7 @@ func TestTheLeaseIsAsOldAsTheLastAcceptedHeartbeat(t *testing.T) {
 	c := fake(t, kfake.SeedTopics(1, "a"))
 	m := joinWith(t, c, []string{"a"}, kgo.HeartbeatInterval(session-time.Second)) // the client's own would meet the faults too
 	var shift atomic.Int64
-	m.now = func() time.Time { return time.Now().Add(time.Duration(shift.Load())) }
+	m.tell(func() time.Time { return time.Now().Add(time.Duration(shift.Load())) })
 	a := holding(t, m, "a")
 	require.False(t, m.Lease("a", a), "nothing was accepted yet")
 
@@ -127,12 +134,12 @@ func TestALateAnswerMakesNoYoungLease(t *testing.T) {
 	a := holding(t, m, "a")
 	var calls atomic.Int64
 	began := time.Now()
-	m.now = func() time.Time { // sent at the first call; asked long after
+	m.tell(func() time.Time { // sent at the first call; asked long after
 		if calls.Add(1) == 1 {
 			return began
 		}
 		return began.Add(session)
-	}
+	})
 	m.renew(t.Context())
 	require.Equal(t, began, m.good)
 	require.False(t, m.Lease("a", a))
