@@ -20,25 +20,22 @@ import (
 	"github.com/ai-backlog/ingest/record"
 )
 
+// hears waits until Kafka has refused the lane's records with the error.
+func hears(t *testing.T, l *lane, refusal *kerr.Error) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return errors.Is(l.kafkaErr, refusal)
+	}, 30*time.Second, time.Millisecond)
+}
+
 // A broker takes a batch that has the producer, the epoch, the number and the size of one that it has for a repeat: it acknowledges
 // it and writes nothing.
 func TestNoRecordIsTakenForARepeatWhenTheTopicIsLearnedAnew(t *testing.T) {
 	k := brokers(t)
 	var tells atomic.Bool
-	k.ControlKey(kmsg.DescribeConfigs.Int16(), func(r kmsg.Request) (kmsg.Response, error, bool) {
-		k.KeepControl()
-		if tells.Load() {
-			return nil, nil, false
-		}
-		req, _ := r.(*kmsg.DescribeConfigsRequest)
-		resp, _ := req.ResponseKind().(*kmsg.DescribeConfigsResponse)
-		for _, asked := range req.Resources {
-			res := kmsg.NewDescribeConfigsResponseResource()
-			res.ErrorCode, res.ResourceType, res.ResourceName = kerr.UnknownServerError.Code, asked.ResourceType, asked.ResourceName
-			resp.Resources = append(resp.Resources, res)
-		}
-		return resp, nil, true
-	})
+	hideLimit(k, kerr.UnknownServerError, &tells)
 	c := open(t, onlyKafka(k.ListenAddrs()))
 	l := c.lanes[record.Log]
 	store := func() {
@@ -68,12 +65,7 @@ func TestRecordsGoToKafkaOnceTheRightToWriteIsGranted(t *testing.T) {
 	cfg.Kafka.SecurityProtocol, cfg.Kafka.SASLMechanism, cfg.Kafka.SASLUsername, cfg.Kafka.SASLPassword = "SASL_PLAINTEXT", "PLAIN", "agent", "secret"
 	c := open(t, cfg)
 	require.NoError(t, c.StoreLog(t.Context(), Log{Level: "INFO"}))
-	l := c.lanes[record.Log]
-	require.Eventually(t, func() bool {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		return errors.Is(l.kafkaErr, kerr.ClusterAuthorizationFailed)
-	}, 20*time.Second, 10*time.Millisecond)
+	hears(t, c.lanes[record.Log], kerr.ClusterAuthorizationFailed)
 	boss, err := kgo.NewClient(kgo.SeedBrokers(k.ListenAddrs()...), kgo.SASL(plain.Auth{User: "admin", Pass: "secret"}.AsMechanism()))
 	require.NoError(t, err)
 	t.Cleanup(boss.Close)
@@ -99,12 +91,7 @@ func TestAKindThatBeginsAfterTheRightToWriteWasGrantedGoesToKafka(t *testing.T) 
 	})
 	c := open(t, onlyKafka(k.ListenAddrs()))
 	require.NoError(t, c.StoreLog(t.Context(), Log{Level: "INFO"}))
-	l := c.lanes[record.Log]
-	require.Eventually(t, func() bool {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		return errors.Is(l.kafkaErr, kerr.ClusterAuthorizationFailed)
-	}, 20*time.Second, 10*time.Millisecond)
+	hears(t, c.lanes[record.Log], kerr.ClusterAuthorizationFailed)
 	granted.Store(true)
 	require.NoError(t, c.Flush(within(t, 20*time.Second)))
 	require.NoError(t, c.StoreMetric(t.Context(), Metric{Name: "n"}))
@@ -144,7 +131,6 @@ func TestARecordIsInDoubtIfItsTopicIsAnotherBeforeItsAttemptWasAnswered(t *testi
 	way := newLink()
 	k := brokers(t, kfake.ListenFn(way.listen), kfake.MaxVersions(kversion.V3_7_0()))
 	c := open(t, onlyKafka(k.ListenAddrs()))
-	l := c.lanes[record.Log]
 	store := func() { require.NoError(t, c.StoreLog(t.Context(), Log{Level: "INFO", AgentID: "a"})) }
 	store()
 	require.NoError(t, c.Flush(within(t, 20*time.Second)))
@@ -168,11 +154,7 @@ func TestARecordIsInDoubtIfItsTopicIsAnotherBeforeItsAttemptWasAnswered(t *testi
 	store()
 	<-taken
 	way.mend()
-	require.Eventually(t, func() bool {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		return errors.Is(l.kafkaErr, kerr.UnknownTopicID)
-	}, 30*time.Second, time.Millisecond)
+	hears(t, c.lanes[record.Log], kerr.UnknownTopicID)
 	over.Store(true)
 	store()
 	require.Eventually(t, func() bool { return c.Stats().Sent >= 2 }, 20*time.Second, 10*time.Millisecond)

@@ -3,6 +3,7 @@ package client
 import (
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -46,6 +47,24 @@ func limit(t *testing.T, k *kfake.Cluster, bytes int) {
 	})
 }
 
+// hideLimit has the broker answer with the error when it is asked for a topic's limit, until it tells.
+func hideLimit(k *kfake.Cluster, refusal *kerr.Error, tells *atomic.Bool) {
+	k.ControlKey(kmsg.DescribeConfigs.Int16(), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		k.KeepControl()
+		if tells.Load() {
+			return nil, nil, false
+		}
+		req, _ := r.(*kmsg.DescribeConfigsRequest)
+		resp, _ := req.ResponseKind().(*kmsg.DescribeConfigsResponse)
+		for _, asked := range req.Resources {
+			res := kmsg.NewDescribeConfigsResponseResource()
+			res.ErrorCode, res.ResourceType, res.ResourceName = refusal.Code, asked.ResourceType, asked.ResourceName
+			resp.Resources = append(resp.Resources, res)
+		}
+		return resp, nil, true
+	})
+}
+
 func TestARecordThatTheTopicTakesIsNotRefused(t *testing.T) {
 	k := brokers(t)
 	limit(t, k, 4_000_000)
@@ -72,17 +91,7 @@ func TestSmallRecordsAreNotRefusedForTheSizeOfTheirBatch(t *testing.T) {
 			require.NoError(t, c.StoreLog(t.Context(), Log{Level: "INFO"}))
 			require.NoError(t, c.Flush(within(t, 20*time.Second)))
 			if !askable {
-				k.ControlKey(kmsg.DescribeConfigs.Int16(), func(r kmsg.Request) (kmsg.Response, error, bool) {
-					k.KeepControl()
-					req, _ := r.(*kmsg.DescribeConfigsRequest)
-					resp, _ := req.ResponseKind().(*kmsg.DescribeConfigsResponse)
-					for _, asked := range req.Resources {
-						res := kmsg.NewDescribeConfigsResponseResource()
-						res.ErrorCode, res.ResourceType, res.ResourceName = kerr.TopicAuthorizationFailed.Code, asked.ResourceType, asked.ResourceName
-						resp.Resources = append(resp.Resources, res)
-					}
-					return resp, nil, true
-				})
+				hideLimit(k, kerr.TopicAuthorizationFailed, new(atomic.Bool))
 			}
 			limit(t, k, 100_000)
 			l := Log{Level: "INFO", AgentID: "a", Message: strings.Repeat("x", 1000)}
